@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The runtime: a libuv loop that runs tasks. uvt_run owns its loop and is what a program calls from main;
+ * uvt_attach puts tasks on a loop that a host program drives itself.
+ *
+ * Task code runs only from the loop's prepare and check hooks, never from inside a uv callback, so a host
+ * may mix callbacks and tasks freely. Between two batches of tasks the loop polls for I/O.
+ */
+#ifndef UVTASK_RUNTIME_H
+#define UVTASK_RUNTIME_H
+
+#include <uvtask/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The body of a task. >= 0 is success, a negative UV_E* or UVT_E* code is failure. */
+typedef int (*uvt_fn)(void *arg);
+
+/* A runtime, for calls from outside of it. Reference-counted apart from the loop, so it can be asked
+ * (and answers UVT_EGONE) after the loop has ended. */
+typedef struct uvt_runtime uvt_runtime_t;
+
+/* Unset (zero) always means the default: NULL and {0} are the same. */
+typedef struct uvt_options {
+    size_t stack_size;    /* bytes per task; default 64 KiB, at least 16 KiB, rounded up to a power of two */
+    unsigned stack_cache; /* stacks kept for reuse when their tasks end; default 256 */
+    bool allow_unguarded; /* go on when guard pages cannot be had; default: such a spawn fails, UV_ENOMEM */
+    unsigned grace_ms;    /* how long a task's defers may suspend, and when a shutdown names the tasks
+                             that still run; default 5000 ms */
+    unsigned stall_ms;    /* report a task that computed longer than this without suspending; default off */
+    uint64_t seed;        /* not 0: ready tasks run in an order drawn from this seed (for tests) */
+    /* Receives every report (deadlock, stall, things left open, stragglers) as text lines, on the loop's
+     * thread and outside of tasks' own code; it must not call suspending functions. Default: nobody. */
+    void (*report)(void *report_arg, const char *text);
+    void *report_arg;
+} uvt_options;
+
+/* Runs fn(arg) as the first task of a new runtime on a loop of its own, and returns when that task, and
+ * all it owned, have ended and the loop is closed. When fn ends, detached tasks that still run are
+ * cancelled and awaited.
+ *
+ * Returns what fn returned; if that is >= 0 and a detached task failed, that failure. Failures are never
+ * lost. Blocks the calling thread. SIGPIPE is not touched: libuv's streams do not raise it on Linux.
+ * Suspends: never (blocks) - On cancel: no effect - Thread: any thread without a runtime
+ * Errors: UV_EINVAL fn is NULL or an option is out of range; UVT_ENESTED inside a task or loop of uvtask;
+ *         UVT_EDEADLK all tasks waited for each other (they were cancelled; see options.report);
+ *         UVT_EPANIC fn panicked; UV_ENOMEM and libuv's codes when the loop cannot be made */
+UVT_EXTERN int uvt_run(uvt_fn fn, void *arg, const uvt_options *options);
+
+/* Puts a runtime on a loop that the caller drives with uv_run. It adds hooks to the loop that do not keep
+ * it alive; tasks that are ready, asleep or waiting for I/O do. The caller's own handles are not touched.
+ * *rt holds one reference, given back with uvt_runtime_unref after uvt_runtime_shutdown has finished.
+ * Suspends: never - On cancel: no effect - Thread: the loop's, outside of tasks
+ * Errors: UV_EINVAL; UVT_ENESTED this thread has a runtime; UV_ENOMEM; libuv's */
+UVT_EXTERN int uvt_attach(uvt_runtime_t **rt, uv_loop_t *loop, const uvt_options *options);
+
+/* Starts a task from outside of tasks: it belongs to the runtime, as if detached. A failure is kept and
+ * given to the shutdown callback.
+ * Suspends: never - On cancel: no effect - Thread: loop
+ * Errors: UV_EINVAL fn is NULL; UV_ENOMEM; UVT_EGONE shutting down; UVT_ESHARD another thread's loop */
+#define uvt_runtime_spawn(rt, fn, arg) uvt_runtime_spawn_at((rt), (fn), (arg), UVT_SITE(#fn))
+UVT_EXTERN int uvt_runtime_spawn_at(uvt_runtime_t *rt, uvt_fn fn, void *arg, const char *site);
+
+/* Cancels and awaits every task of an attached runtime and takes the hooks off the loop; then calls
+ * done(arg, status) from the loop, status being the first failure of a task or 0. Goes on as the host
+ * drives the loop. done may be NULL.
+ * Suspends: never - On cancel: no effect - Thread: loop
+ * Errors: UVT_EGONE shut down before; UV_EINVAL the runtime belongs to uvt_run */
+UVT_EXTERN int uvt_runtime_shutdown(uvt_runtime_t *rt, void (*done)(void *arg, int status), void *arg);
+
+/* The runtime of the calling task or loop callback with a reference for the caller, or NULL outside.
+ * Suspends: never - On cancel: no effect - Thread: loop - Errors: none */
+UVT_EXTERN uvt_runtime_t *uvt_runtime_ref(void);
+
+/* Gives a reference back; NULL is allowed.
+ * Suspends: never - On cancel: no effect - Thread: any - Errors: none */
+UVT_EXTERN void uvt_runtime_unref(uvt_runtime_t *rt);
+
+/* Calls fn(arg) on the loop's thread, outside of tasks, soon: posts run in the order they were made and
+ * never inside uvt_post. A post that returned 0 is guaranteed to run before the runtime ends. Posts do
+ * not keep a loop alive that has nothing else to do.
+ * Suspends: never - On cancel: no effect - Thread: any
+ * Errors: UV_EINVAL; UVT_EGONE the runtime has ended (fn is not called); UV_ENOMEM */
+UVT_EXTERN int uvt_post(uvt_runtime_t *rt, void (*fn)(void *arg), void *arg);
+
+/* The loop under the calling task, to start callbacks of libuv on. NULL outside of a runtime's thread.
+ * Suspends: never - On cancel: no effect - Thread: loop - Errors: none */
+UVT_EXTERN uv_loop_t *uvt_loop(void);
+
+/* Tells the runtime that something outside of the loop (a thread, a signal handler's thread) will wake a
+ * task, or that it no longer will: while the count is above zero, a loop with nothing to do waits instead
+ * of reporting a deadlock. Calls pair up.
+ * Suspends: never - On cancel: no effect - Thread: loop - Errors: none */
+UVT_EXTERN void uvt_external_begin(void);
+/* Suspends: never - On cancel: no effect - Thread: loop - Errors: none */
+UVT_EXTERN void uvt_external_end(void);
+
+/* Writes one line per task: name, spawn site, state, what it waits for and how deep it is owned. It takes
+ * no lock, resumes nothing and allocates nothing.
+ * Suspends: never - On cancel: no effect - Thread: loop
+ * Errors: UV_EINVAL no line function; UVT_ENOTASK no runtime on this thread */
+UVT_EXTERN int uvt_dump(void (*line)(void *arg, const char *text), void *arg);
+
+/* What the runtime of this thread holds now. */
+typedef struct uvt_stats {
+    size_t tasks;         /* live tasks */
+    size_t records;       /* task records in use: live ones and those ended but not joined */
+    size_t stacks;        /* stacks in use by started tasks */
+    size_t stacks_cached; /* stacks kept for reuse */
+    size_t streams;       /* open streams and listeners */
+    size_t timers;        /* armed timers: sleeps, deadlines, start delays */
+    uint64_t spawned;     /* tasks ever spawned */
+    uint64_t switches;    /* times a task was resumed or started */
+    uint64_t ignored;     /* suspending calls made in a scope that had been cancelled before */
+} uvt_stats;
+
+/* Fills *out.
+ * Suspends: never - On cancel: no effect - Thread: loop
+ * Errors: UV_EINVAL out is NULL; UVT_ENOTASK no runtime on this thread */
+UVT_EXTERN int uvt_stats_get(uvt_stats *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

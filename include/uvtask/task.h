@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tasks: stackful coroutines that belong to the loop they started on. Every task has an owner: the task
+ * that spawned it, or a task set. When a task ends, the children that it neither joined nor detached are
+ * cancelled and awaited before it counts as ended, so children may borrow their parent's locals.
+ *
+ * The end of a task, in this order: its body returns (or panics); children and sets left open are
+ * cancelled and awaited; defers run, last first; streams left open are closed and reported; whoever joins
+ * is told. If the body succeeded but a child that nobody joined had failed, that failure becomes the
+ * task's status: failures are never lost.
+ */
+#ifndef UVTASK_TASK_H
+#define UVTASK_TASK_H
+
+#include <uvtask/base.h>
+#include <uvtask/runtime.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A handle: a small value, copied freely. Records are recycled but never freed while the runtime lives
+ * and every task has its own id, so a handle that was used up is recognised (UVT_ESTALE), and so is one
+ * of another or an ended runtime (UVT_ESHARD). {0} is no task. */
+typedef struct uvt_task {
+    struct uvt__task *rec;
+    uint64_t id;
+} uvt_task_t;
+
+typedef enum uvt_outcome {
+    UVT_RETURNED,  /* the body returned; status is its value */
+    UVT_CANCELLED, /* it was cancelled and gave up: status is UV_ECANCELED, reason says why */
+    UVT_PANICKED   /* uvt_panic: status is UVT_EPANIC, message says what */
+} uvt_outcome;
+
+/* Why something was cancelled. */
+typedef enum uvt_reason_code {
+    UVT_REASON_NONE,
+    UVT_REASON_ABORT,    /* uvt_abort */
+    UVT_REASON_OWNER,    /* the owner ended or closed its set */
+    UVT_REASON_SET,      /* uvt_set_abort_all */
+    UVT_REASON_SIBLING,  /* a member of a fail_fast set failed */
+    UVT_REASON_DEADLINE, /* a scope's or token's deadline came */
+    UVT_REASON_TOKEN,    /* uvt_token_cancel */
+    UVT_REASON_SCOPE,    /* uvt_scope_cancel */
+    UVT_REASON_SHUTDOWN, /* the runtime ends */
+    UVT_REASON_DEADLOCK, /* nothing was left that could have woken the task */
+    UVT_REASON_TEST      /* the test kit's injected cancel */
+} uvt_reason_code;
+
+typedef struct uvt_reason {
+    uvt_reason_code code;
+    const char *text; /* the canceller's words or NULL; not copied: a literal, or outlives the runtime */
+} uvt_reason;
+
+/* How a task ended. */
+typedef struct uvt_result {
+    uvt_task_t task; /* its (now used up) handle; its id tells members of a set apart */
+    void *arg;       /* what it was spawned with */
+    int status;      /* the value of the body, UV_ECANCELED or UVT_EPANIC */
+    uvt_outcome outcome;
+    uvt_reason reason; /* valid for UVT_CANCELLED */
+    char message[96];  /* valid for UVT_PANICKED, else ""; cut to fit */
+} uvt_result;
+
+typedef struct uvt_task_options {
+    const char *name;        /* copied; default: the function's name */
+    size_t stack_size;       /* bytes, as uvt_options.stack_size; default: the runtime's */
+    uint64_t start_after_ms; /* Node's setTimeout: until it is due, the task costs its record and no stack.
+                                Cancelled before that, it never runs, so let the spawner own what arg owns.
+                                UVT_FOREVER never starts */
+} uvt_task_options;
+
+/* Spawns fn(arg) as a child of the calling task; it runs when the caller next suspends, never inside
+ * uvt_spawn. *t gets the handle; t may be NULL, the caller owns the task all the same. A task without a
+ * start delay always runs its body, even when it is cancelled first: its first suspending call then says
+ * UV_ECANCELED.
+ * Suspends: never - On cancel: no effect (the child inherits an abort of its parent) - Thread: task
+ * Errors: UV_EINVAL fn is NULL, stack size below the minimum; UV_ENOMEM */
+#define uvt_spawn(t, fn, arg) uvt_spawn_at((t), (fn), (arg), NULL, UVT_SITE(#fn))
+/* As uvt_spawn, with options (a pointer, may be NULL).
+ * Suspends: never - On cancel: no effect - Thread: task - Errors: as uvt_spawn */
+#define uvt_spawn_opts(t, fn, arg, options) uvt_spawn_at((t), (fn), (arg), (options), UVT_SITE(#fn))
+/* The function behind both macros.
+ * Suspends: never - On cancel: no effect - Thread: task - Errors: as uvt_spawn */
+UVT_EXTERN int uvt_spawn_at(uvt_task_t *t, uvt_fn fn, void *arg, const uvt_task_options *options,
+                            const char *site);
+
+/* Waits for a task to end and uses its handle up. With r: returns 0 and fills *r. Without (NULL): returns
+ * the task's status, so no failure is lost. A stack that could not be had when the task was due to start
+ * makes its status UV_ENOMEM (outcome returned).
+ * Suspends: may - On cancel: UV_ECANCELED, the task and its handle stay as they are - Thread: task
+ * Errors: UVT_ESTALE joined or detached before; UV_EBUSY another task is joining it; UVT_EDEADLK it is
+ *         the caller itself or one of its owners; UV_EINVAL {0}, or the task belongs to a set */
+UVT_EXTERN int uvt_join(uvt_task_t t, uvt_result *r);
+
+/* Cancels a task, its children and theirs: from now on every suspending call in it that is not shielded
+ * returns UV_ECANCELED. It ends when its code has cleaned up; join it to know. Twice is as once. An ended
+ * task is left as it is (0).
+ * Suspends: never - On cancel: no effect - Thread: any (from another thread it takes effect soon)
+ * Errors: UVT_ESTALE the handle was used up; UV_EINVAL {0}; UV_ENOMEM (other threads only) */
+#define uvt_abort(t) uvt_abort_why((t), NULL)
+/* As uvt_abort, with words for the reason.
+ * Suspends: never - On cancel: no effect - Thread: any - Errors: as uvt_abort */
+UVT_EXTERN int uvt_abort_why(uvt_task_t t, const char *text);
+
+/* Hands a task to the runtime: it is listed in dumps and cancelled and awaited at shutdown, and its
+ * failure comes out of uvt_run. Uses the handle up.
+ * Suspends: never - On cancel: no effect - Thread: task
+ * Errors: UVT_ESTALE; UV_EBUSY a task is joining it; UV_EINVAL {0} */
+UVT_EXTERN int uvt_detach(uvt_task_t t);
+
+/* Whether a task has ended: 1, 0, or a code.
+ * Suspends: never - On cancel: no effect - Thread: loop - Errors: UVT_ESTALE; UV_EINVAL {0} */
+UVT_EXTERN int uvt_is_done(uvt_task_t t);
+
+/* The calling task, {0} outside of one.
+ * Suspends: never - On cancel: no effect - Thread: any - Errors: none */
+UVT_EXTERN uvt_task_t uvt_self(void);
+
+/* A task's name, "?" for a handle that was used up. Valid until the task's record is released.
+ * Suspends: never - On cancel: no effect - Thread: loop - Errors: none */
+UVT_EXTERN const char *uvt_task_name(uvt_task_t t);
+
+/* Lets other ready tasks run and the loop poll for I/O.
+ * Suspends: always - On cancel: UV_ECANCELED, having yielded - Thread: task - Errors: none */
+UVT_EXTERN int uvt_yield(void);
+
+/* Has fn(arg) called when the task ends, however it ends; last registered runs first. It may suspend: it
+ * is shielded from cancellation for options.grace_ms altogether, then cancelled.
+ * Suspends: never - On cancel: no effect - Thread: task - Errors: UV_EINVAL fn is NULL; UV_ENOMEM */
+UVT_EXTERN int uvt_defer(void (*fn)(void *arg), void *arg);
+
+/* Ends the calling task here, and only it: children are cancelled and awaited, defers run, whoever joins
+ * sees UVT_PANICKED with the message; everybody else lives on. What the abandoned frames had allocated is
+ * not freed unless a defer does it. Outside of a task it prints the message and aborts the process.
+ * Suspends: does not return - On cancel: no effect - Thread: task - Errors: none */
+UVT_EXTERN UVT_NORETURN void uvt_panic(const char *format, ...) UVT_PRINTF(1, 2);
+
+/* Task-local values. A key is a small number, made once per process and never given back. */
+typedef struct uvt_key {
+    int index;
+} uvt_key_t;
+
+enum {
+    UVT_KEY_INHERIT = 1 /* children start with the value their parent has when it spawns them */
+};
+
+/* Makes a key; flags is 0 or UVT_KEY_INHERIT. At most 32 keys per process.
+ * Suspends: never - On cancel: no effect - Thread: any
+ * Errors: UV_EINVAL unknown flags; UV_ENOSPC no key left */
+UVT_EXTERN int uvt_key_create(uvt_key_t *key, unsigned flags);
+
+/* Sets the calling task's value. What it points to must outlive the task, and where the key inherits its
+ * children (they end first).
+ * Suspends: never - On cancel: no effect - Thread: task - Errors: UV_EINVAL no such key; UV_ENOMEM */
+UVT_EXTERN int uvt_local_set(uvt_key_t key, void *value);
+
+/* The calling task's value, NULL when unset or outside of a task.
+ * Suspends: never - On cancel: no effect - Thread: any - Errors: none */
+UVT_EXTERN void *uvt_local_get(uvt_key_t key);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
