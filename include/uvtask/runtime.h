@@ -42,7 +42,8 @@ typedef struct uvt_options {
  * cancelled and awaited.
  *
  * Returns what fn returned; if that is >= 0 and a detached task failed, that failure. Failures are never
- * lost. Blocks the calling thread. SIGPIPE is not touched: libuv's streams do not raise it on Linux.
+ * lost. Blocks the calling thread. If SIGPIPE has its default action, which would end the process when a
+ * peer vanishes, it is set to be ignored (and left so), as Node does.
  * Suspends: never (blocks) - On cancel: no effect - Thread: any thread without a runtime
  * Errors: UV_EINVAL fn is NULL or an option is out of range; UVT_ENESTED inside a task or loop of uvtask;
  *         UVT_EDEADLK all tasks waited for each other (they were cancelled; see options.report);

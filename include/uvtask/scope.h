@@ -35,6 +35,7 @@ typedef struct uvt_token uvt_token_t;
 typedef struct uvt__timer {
     struct uvt__timer *next, *prev; /* neighbours in the wheel's slot; next is NULL when not armed */
     uint64_t due;                   /* ms */
+    void (*fire)(struct uvt__timer *t);
 } uvt__timer_t;
 
 /* Makes a token, cancelled when parent is or comes to be; parent may be NULL. The caller holds the one

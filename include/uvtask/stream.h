@@ -22,8 +22,8 @@ extern "C" {
 typedef struct uvt_stream uvt_stream_t;
 
 /* Reads what is there, waiting for at least one byte: returns how many (1..size), or UV_EOF, and UV_EOF
- * again from then on. The stream stays armed between reads; bytes that come while nobody reads are at most
- * one kernel read ahead, then the peer is held back.
+ * again from then on. The stream stays armed between reads, but nothing is read ahead: bytes that come while
+ * nobody reads stay in the kernel, and hold the peer back in the end.
  * Suspends: may - On cancel: UV_ECANCELED, no byte is lost for the next read - Thread: task
  * Errors: UV_EOF; UV_EBUSY another task reads; UV_EBADF closed, also by another task meanwhile; UV_EINVAL
  *         size is 0; UV_ENOMEM; what read(2) gives, UV_ECONNRESET above all */

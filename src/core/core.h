@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The core's own header: the structures of tasks, sets and shards, and the calls between the core's files.
+ *
+ * A shard is one loop and all that runs on it; everything here is touched by its thread alone, except the
+ * mailbox. A node is what can own: a task or a set. Ownership and cancellation are one tree: a cancel walks
+ * the nodes below. Records of nodes are recycled but not freed while the shard lives, so that a handle
+ * (record, id) can always be checked; an id's upper 16 bits name the shard, so a handle of another shard is
+ * refused before its record is looked at.
+ */
+#ifndef UVT_CORE_H
+#define UVT_CORE_H
+
+#include <uvtask.h>
+#include <uvtask/park.h>
+#include "uvt_config.h"
+#include "core/arch/switch.h"
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define CONTAINER_OF(ptr, type, field) ((type *)((char *)(ptr) - offsetof(type, field)))
+
+typedef struct uvt__node uvt__node;
+typedef struct uvt__task uvt__task;
+typedef struct uvt__set uvt__set;
+typedef struct uvt__shard uvt__shard;
+typedef struct uvt__stack uvt__stack;
+typedef struct uvt__msg uvt__msg;
+
+/* ---- always-on assertions: for what would corrupt memory, with the place and the task ---- */
+UVT_NORETURN void uvt__assert_fail(const char *file, int line, const char *what);
+#define UVT_ASSERT(cond, what) (LIKELY(cond) ? (void)0 : uvt__assert_fail(__FILE__, __LINE__, what))
+
+/* ---- memory (alloc.c): every allocation goes through here; NULL is out of memory ---- */
+void *uvt__alloc(size_t size);
+void *uvt__calloc(size_t size);
+void uvt__free(void *p);
+
+/* ---- fault hooks (hooks.c): the test kit sets them, everybody else pays one predictable branch ---- */
+extern bool uvt__faults;
+int uvt__fault_uv(void);
+/* A fallible call of libuv: rc = UVT_UV(uv_tcp_init(loop, h)) */
+#define UVT_UV(call) (UNLIKELY(uvt__faults) && uvt__fault_uv() != 0 ? uvt__fault_code : (call))
+extern int uvt__fault_code;
+void uvt__fault_uv_set(unsigned n, int code);
+bool uvt__fault_uv_hit(void);
+
+/* ---- nodes ---- */
+enum { NODE_TASK = 0, NODE_SET = 1 };
+
+struct uvt__node {
+    uintptr_t up;           /* the owner's node (0: the root set's), plus NODE_SET when this is a set */
+    uvt__node *child;       /* first of the nodes it owns */
+    uvt__node *prev, *next; /* neighbours among the owner's children */
+};
+
+/* A task's life: FREE -> (DELAYED ->) READY -> RUNNING <-> PARKED ... -> DONE -> FREE */
+enum { T_FREE, T_DELAYED, T_READY, T_RUNNING, T_PARKED, T_DONE };
+
+enum {
+    TF_BASE_CANCELLED = 1,   /* the task as a whole was cancelled */
+    TF_CANCELLED = 2,        /* a suspending call made now would say UV_ECANCELED (scopes considered) */
+    TF_ABORT_ASKED = 4,      /* the current park's abort was called and answered LATER */
+    TF_SKIP = 8,             /* cancelled during its start delay: never runs */
+    TF_CLOSING = 16,         /* its body has returned; it is awaiting what it owns */
+    TF_STACKLESS = 32,       /* a oneshot stands behind it */
+    TF_STARTING = 64,        /* spawned by uvt_set_start and not started yet */
+    TF_MAIN = 128,           /* the function given to uvt_run */
+    TF_NAMED = 256,          /* ext->name is its name */
+    TF_ABANDONED = 512       /* deadlocked in a wait that cannot be cancelled */
+};
+
+struct uvt__defer {
+    struct uvt__defer *next;
+    void (*fn)(void *);
+    void *arg;
+};
+
+/* What few tasks need, allocated on first use, freed with the task. */
+typedef struct uvt__ext {
+    struct uvt__defer *defers;  /* last registered first */
+    uint32_t stack_size;        /* 0: the shard's default */
+    uint32_t locals_set;        /* bit per key that has a value */
+    void **locals;              /* UVT__KEYS values or NULL */
+    void (*stackless_end)(uvt__task *t); /* TF_STACKLESS: called once, when the task ends */
+    void *stackless;            /* TF_STACKLESS: what stands behind it */
+    void **value_out;           /* TF_STACKLESS: where the value goes; may be NULL */
+    uvt_park_t *starter;        /* TF_STARTING: who waits in uvt_set_start */
+    void *started_value;        /* what it passed to uvt_started */
+    char message[96];           /* panic message */
+    char name[32];              /* TF_NAMED */
+} uvt__ext;
+
+struct uvt__task {
+    /* touched by every switch */
+    void *sp;                /* saved context while suspended */
+    uvt__task *qnext;        /* next in the ready queue, in a set's results, or in the free list */
+    uvt_park_t *park;        /* non-NULL while parked */
+    uvt__stack *stack;       /* NULL until started */
+    uvt_scope_t *scope;      /* innermost open scope */
+    uint8_t state;
+    uint16_t flags;
+    uint32_t unarmed;        /* scopes with a deadline that is not armed yet */
+    uvt__ext *ext;           /* NULL as a rule */
+    uint64_t id;             /* 0 while free */
+    /* touched by spawn, start and end */
+    uvt__node node;
+    uvt_fn fn;
+    void *arg;
+    const char *site;        /* UVT_SITE string */
+    uvt_park_t *joiner;      /* who waits in uvt_join */
+    /* touched by few */
+    uvt__timer_t timer;      /* start delay */
+    struct uvt__res *res;    /* what it owns that must be closed at its end (streams, listeners) */
+    const char *reason_text; /* with reason_code: why it was cancelled as a whole */
+    int32_t status;          /* valid when DONE */
+    int32_t child_failure;   /* first failure of a child that nobody joined, or 0 */
+    uint8_t outcome;         /* valid when DONE */
+    uint8_t reason_code;
+};
+
+/* Something of a task's that needs closing at the task's end. */
+typedef struct uvt__res {
+    struct uvt__res *next, *prev; /* neighbours of the owner's; next == NULL when not owned */
+    uvt__task *owner;
+    const char *site;
+    int (*close)(struct uvt__res *r); /* closes it (may suspend); it must take itself off the list */
+} uvt__res;
+
+struct uvt__set {
+    uvt__node node;           /* owner: the task that opened it, NULL for the root set */
+    uint64_t id;              /* 0 while free */
+    uvt_scope_t *scope;       /* the opener's scope that it lies under */
+    uvt__task *done, **done_tail; /* results not taken yet, in the order they came */
+    uvt_park_t *waiter;       /* in next, wait or close */
+    struct uvt__room_wait *spawners, **spawners_tail; /* waiting for room, oldest first */
+    uint32_t live, results, limit;
+    uint32_t granted;         /* room promised to spawners that were woken and have not run yet */
+    int32_t error;            /* first failure (fail_fast, discard) */
+    bool fail_fast, discard;
+    bool closing;             /* in uvt_set_close, or its owner ends */
+    bool wait_all;            /* the waiter wants live == 0, not just a result */
+    uvt__set *qnext;          /* free list */
+};
+
+/* ---- shard ---- */
+typedef struct uvt__queue {
+    uvt__task *head, *tail;
+} uvt__queue;
+
+#define WHEEL_BITS 6
+#define WHEEL_SLOTS 64
+#define WHEEL_LEVELS 8
+
+typedef struct uvt__wheel {
+    uint64_t elapsed;                  /* ms: all timers due up to here have fired */
+    uint64_t used[WHEEL_LEVELS];       /* bit per slot that is not empty */
+    size_t armed;                      /* timers in it */
+    uvt__timer_t slot[WHEEL_LEVELS][WHEEL_SLOTS]; /* list heads */
+} uvt__wheel;
+
+typedef struct uvt__stack_class uvt__stack_class;
+
+struct uvt_runtime { /* the part that outlives the loop: mailbox and reference count (mailbox.c) */
+    uv_mutex_t lock;
+    uvt__msg *head, **tail; /* messages not taken yet */
+    bool closed;            /* no more posts; the async is gone */
+    int refs;               /* under lock */
+    uv_async_t *async;      /* valid while not closed */
+    uvt__shard *shard;      /* NULL after the end; only the loop's thread follows it */
+    uint64_t tag;           /* upper 16 bits of the shard's ids */
+    uvt_runtime_t *next;    /* in the registry, under its lock */
+};
+
+struct uvt__msg {
+    uvt__msg *next;
+    void (*fn)(void *arg);
+    void *arg;
+    bool embedded; /* the memory is part of something else: not freed after running */
+};
+
+struct uvt__shard {
+    uvt__task *current;       /* running task; NULL on the loop's own stack */
+    int budget;               /* operations that may complete at once before the task has to yield */
+    uint64_t tag;             /* upper 16 bits of every id made here */
+    uint64_t serial;          /* last id given out */
+    uvt__queue ready;         /* to run in this batch */
+    uvt__queue yielded;       /* to run after the next poll */
+    void *loop_sp;            /* the loop's context while tasks run */
+    unsigned left;            /* task runs left in this batch */
+    bool idling;              /* the idle handle is started */
+    bool in_batch;
+    bool polling;             /* between the prepare and the check hook */
+    bool virtual_clock;
+    bool attached;            /* on a loop that the host drives */
+    bool loop_made;
+    bool ending;              /* main has ended or shutdown was asked for */
+    uint8_t quiet;            /* loop turns in a row in which nothing happened (virtual clock) */
+    uint64_t clock;           /* virtual ms */
+    uint64_t shuffle;         /* state of the seeded order, 0 off */
+    uvt__task *free_tasks;
+    uvt__set *free_sets;
+    struct uvt__chunk *chunks; /* memory of the records */
+    uvt__stack_class *classes; /* stacks by size (stack.c) */
+    uvt__stack *dying;        /* stack of a task that has ended, until we are off it */
+    uvt__set *root;           /* owner of main and of detached tasks */
+    uvt_result main_result;
+    uvt__wheel wheel;
+    uv_loop_t *loop;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_idle_t idle;
+    uv_timer_t timer;
+    uv_async_t async;
+    uint64_t timer_at;        /* what the uv_timer is set to; UVT_FOREVER stopped */
+    int handles_open;         /* the five above and io's, until their close callbacks ran */
+    bool tearing_down;
+    int externals;            /* uvt_external_begin less _end */
+    int pool_reqs;            /* requests of ours on libuv's thread pool */
+    uvt_runtime_t *mailbox;
+    uvt_options opt;
+    int root_failure;         /* first failure of a detached task */
+    bool deadlocked;
+    uvt__timer_t end_timer;   /* when a shutdown names the stragglers */
+    void (*shutdown_cb)(void *, int);
+    void *shutdown_arg;
+    uvt_stats stats;
+    void *tsan_loop, *asan_fake; /* the loop's context for the sanitizers */
+    const void *asan_bottom;
+    size_t asan_size;
+    uv_loop_t own_loop;
+    struct uvt__io *io;       /* io's own state, made on first use ... */
+    void (*io_release)(uvt__shard *s); /* ... and how it goes */
+    uvt__task *cancel_at_task; /* test kit: abort this task at a later suspension */
+    unsigned cancel_at_n;
+    bool cancel_at_hit;
+};
+
+extern __thread uvt__shard *uvt__tls __attribute__((tls_model("initial-exec")));
+
+static inline uvt__shard *uvt__here(void) {
+    return uvt__tls;
+}
+static inline uvt__task *uvt__current(void) {
+    return uvt__tls ? uvt__tls->current : NULL;
+}
+
+#define TAG_SHIFT 48
+static inline uint64_t uvt__new_id(uvt__shard *s) {
+    return s->tag | ++s->serial;
+}
+
+#define TASK_OF(n) CONTAINER_OF(n, uvt__task, node)
+#define SET_OF(n) CONTAINER_OF(n, uvt__set, node)
+static inline bool uvt__is_set(const uvt__node *n) {
+    return (n->up & NODE_SET) != 0;
+}
+static inline uvt__node *uvt__owner(const uvt__node *n) {
+    return (uvt__node *)(n->up & ~(uintptr_t)NODE_SET);
+}
+
+/* task.c */
+const char *uvt__name(const uvt__task *t);
+int uvt__task_new(uvt__shard *s, uvt__node *owner, uvt_fn fn, void *arg, const uvt_task_options *o, const char *site,
+                  uvt__task **out);
+uvt__ext *uvt__task_ext(uvt__task *t);
+int uvt__task_find(uvt_task_t h, uvt__task **out); /* checks a handle on its shard */
+void uvt__task_body_done(uvt__shard *s, uvt__task *t, int rc);
+void uvt__task_finish(uvt__shard *s, uvt__task *t); /* after the epilogue: tells whoever waits, may free t */
+void uvt__task_free(uvt__shard *s, uvt__task *t);
+void uvt__task_result(const uvt__task *t, uvt_result *r);
+void uvt__task_complete(uvt__shard *s, uvt__task *t, int status); /* stackless tasks */
+void uvt__node_link(uvt__node *owner, uvt__node *n);
+void uvt__node_unlink(uvt__node *n);
+bool uvt__failed(const uvt__task *t); /* ended with a failure that is no cancellation */
+int uvt__task_locals_inherit(uvt__task *child, const uvt__task *parent);
+void uvt__records_release(uvt__shard *s);
+void uvt__owner_child_done(uvt__shard *s, uvt__task *owner, uvt__task *t);
+void uvt__owner_recheck(uvt__node *owner);
+void uvt__give_to_root(uvt__shard *s, uvt__task *t);
+
+/* epilogue.c */
+void uvt__task_epilogue(uvt__shard *s, uvt__task *t, int rc);
+
+/* set.c */
+void uvt__set_child_done(uvt__shard *s, uvt__set *set, uvt__task *t);
+uvt__set *uvt__set_new(uvt__shard *s, uvt__node *owner);
+void uvt__set_free(uvt__shard *s, uvt__set *set);
+void uvt__set_abandon(uvt__shard *s, uvt__set *set);
+void uvt__set_starting_ended(uvt__task *t);
+
+/* cancel.c */
+void uvt__cancel_task(uvt__shard *s, uvt__task *t, uvt_reason why);
+void uvt__cancel_children(uvt__shard *s, uvt__node *n, uvt_reason why);
+bool uvt__scope_reached(const uvt__task *t, const uvt_scope_t *from); /* does a cancel reach this place? */
+void uvt__task_recheck(uvt__shard *s, uvt__task *t);                   /* after a change of its scopes */
+void uvt__scope_fire(uvt__shard *s, uvt_scope_t *sc, uvt_reason why);
+uvt_reason uvt__reason_at(const uvt__task *t, const uvt_scope_t *from);
+
+/* scope.c */
+void uvt__scopes_arm(uvt__shard *s, uvt__task *t);
+bool uvt__scopes_drop(uvt__shard *s, uvt__task *t, char *text, size_t size);
+
+/* token.c */
+void uvt__token_unbind(uvt_scope_t *sc);
+bool uvt__token_foreign(const uvt_token_t *tok, const uvt__shard *s);
+bool uvt__token_bind(uvt_scope_t *sc, uvt_token_t *tok);
+
+/* sched.c */
+void uvt__ready(uvt__shard *s, uvt__task *t);
+void uvt__yielded(uvt__shard *s, uvt__task *t);
+void uvt__suspend(uvt__shard *s, uvt__task *t); /* switch away; returns when the task is resumed */
+UVT_NORETURN void uvt__leave(uvt__shard *s, uvt__task *t);
+int uvt__yield_cancelled(uvt__shard *s, uvt__task *t);
+int uvt__checkpoint_slow(uvt__shard *s, uvt__task *t);
+void uvt__run_batch(uvt__shard *s);
+void uvt__keep_turning(uvt__shard *s);
+int uvt__park_shielded(uvt_park_t *p);
+void uvt__task_entry(void);
+
+/* The beginning of every suspending call that may complete at once. */
+static inline int uvt__enter(uvt__shard *s) {
+    uvt__task *t = s->current;
+    if (UNLIKELY((t->flags & TF_CANCELLED) || --s->budget < 0)) return uvt__checkpoint_slow(s, t);
+    return 0;
+}
+
+/* timer.c */
+uint64_t uvt__now(const uvt__shard *s);        /* ms, rounded down */
+uint64_t uvt__after(const uvt__shard *s, uint64_t ms); /* ms from now, rounded up */
+void uvt__timer_arm(uvt__shard *s, uvt__timer_t *t, uint64_t due);
+void uvt__timer_disarm(uvt__shard *s, uvt__timer_t *t);
+void uvt__wheel_init(uvt__shard *s);
+void uvt__wheel_advance(uvt__shard *s, uint64_t now);
+uint64_t uvt__wheel_next(const uvt__wheel *w);
+void uvt__timer_set(uvt__shard *s);
+void uvt__on_timer(uv_timer_t *h);
+
+/* stack.c */
+size_t uvt__stack_round(size_t size); /* bytes a stack of at least size has; 0 when it is out of range */
+uvt__stack *uvt__stack_get(uvt__shard *s, size_t size, int *err);
+void uvt__stack_put(uvt__shard *s, uvt__stack *st);
+void uvt__stacks_trim(uvt__shard *s);
+void uvt__stacks_release(uvt__shard *s);
+
+/* mailbox.c */
+int uvt__mailbox_new(uvt__shard *s, uvt_runtime_t **out);
+void uvt__mailbox_close(uvt_runtime_t *m);
+bool uvt__mailbox_drain(uvt__shard *s);
+void uvt__on_async(uv_async_t *h);
+uint64_t uvt__registry_add(uvt_runtime_t *m);       /* returns the shard's tag */
+void uvt__registry_remove(uvt_runtime_t *m);
+bool uvt__registry_alive(uint64_t tag);
+int uvt__post_embedded(uvt_runtime_t *m, uvt__msg *msg); /* cannot run out of memory */
+uvt_runtime_t *uvt__registry_find(uint64_t id);     /* a reference, or NULL */
+
+/* dump.c */
+void uvt__report(uvt__shard *s, const char *format, ...) UVT_PRINTF(2, 3);
+void uvt__report_tasks(uvt__shard *s, const char *headline);
+
+/* runtime.c */
+int uvt__run_with(uvt_fn fn, void *arg, const uvt_options *o, bool virtual_clock);
+void uvt__handle_opened(uvt__shard *s); /* a uv handle of ours is on the loop ... */
+void uvt__handle_closed(uvt__shard *s); /* ... and its close callback has run; s may be gone afterwards */
+void uvt__main_done(uvt__shard *s, uvt__task *t);
+void uvt__maybe_end(uvt__shard *s);
+
+#define UVT__KEYS 32
+
+#endif

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A runtime's life: setting a shard up on a loop, the hooks that run batches of tasks, the virtual clock,
+ * shutdown, deadlock, and taking everything down again.
+ *
+ * Prepare runs what timers and closed handles made ready, check runs what the poll made ready and what had
+ * yielded before it. While anything is ready an idle handle keeps the poll from sleeping and the loop from
+ * ending.
+ */
+#include "core/stack.h"
+#include <signal.h>
+#include <string.h>
+
+#define DEFAULT_STACK ((size_t)64 << 10)
+#define DEFAULT_CACHE 256
+#define DEFAULT_GRACE 5000
+#define QUIET_TURNS 3 /* turns without any event before the virtual clock moves */
+
+/* ---- hooks ---- */
+
+static bool clock_may_jump(const uvt__shard *s) {
+    return s->virtual_clock && s->wheel.armed > 0 && s->pool_reqs == 0 && s->externals == 0;
+}
+
+static void settle(uvt__shard *s) {
+    if (s->ready.head || s->yielded.head || clock_may_jump(s)) {
+        uvt__keep_turning(s);
+    } else if (s->idling) {
+        s->idling = false;
+        uv_idle_stop(&s->idle);
+    }
+}
+
+/* Everybody waits: on the virtual clock that moves time on to the next timer. */
+static void maybe_jump(uvt__shard *s) {
+    if (!clock_may_jump(s) || s->yielded.head) return;
+    if (s->quiet < QUIET_TURNS) {
+        s->quiet++;
+        return;
+    }
+    s->quiet = 0;
+    s->clock = uvt__wheel_next(&s->wheel);
+    uvt__wheel_advance(s, s->clock);
+}
+
+static void on_prepare(uv_prepare_t *h) {
+    uvt__shard *s = h->data;
+    if (s->virtual_clock && !s->ready.head) maybe_jump(s);
+    if (s->ready.head) uvt__run_batch(s);
+    settle(s);
+    if (!s->idling) uvt__stacks_trim(s);
+    s->polling = true;
+}
+
+static void on_check(uv_check_t *h) {
+    uvt__shard *s = h->data;
+    s->polling = false;
+    if (s->yielded.head) {
+        if (s->ready.head) s->ready.tail->qnext = s->yielded.head;
+        else s->ready.head = s->yielded.head;
+        s->ready.tail = s->yielded.tail;
+        s->yielded.head = NULL;
+    }
+    if (s->ready.head) uvt__run_batch(s);
+    settle(s);
+}
+
+/* ---- up ---- */
+
+static int take_options(uvt__shard *s, const uvt_options *o) {
+    if (o) s->opt = *o;
+    if (!s->opt.stack_size) s->opt.stack_size = DEFAULT_STACK;
+    s->opt.stack_size = uvt__stack_round(s->opt.stack_size);
+    if (!s->opt.stack_size) return UV_EINVAL;
+    if (!s->opt.stack_cache) s->opt.stack_cache = DEFAULT_CACHE;
+    if (!s->opt.grace_ms) s->opt.grace_ms = DEFAULT_GRACE;
+    s->shuffle = s->opt.seed;
+    return 0;
+}
+
+static void on_closed(uv_handle_t *h) {
+    uvt__handle_closed(h->data);
+}
+
+void uvt__handle_opened(uvt__shard *s) {
+    s->handles_open++;
+}
+
+/* The hooks leave the loop; the rest follows when they have gone. */
+static void close_hooks(uvt__shard *s) {
+    uv_handle_t *all[] = { (uv_handle_t *)&s->prepare, (uv_handle_t *)&s->check, (uv_handle_t *)&s->idle,
+                           (uv_handle_t *)&s->timer, (uv_handle_t *)&s->async };
+    s->tearing_down = true;
+    for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
+        if (!uv_is_closing(all[i])) uv_close(all[i], on_closed);
+}
+
+static int make_hooks(uvt__shard *s) {
+    int rc = UVT_UV(uv_async_init(s->loop, &s->async, uvt__on_async));
+    if (rc < 0) return rc;
+    uv_prepare_init(s->loop, &s->prepare);
+    uv_check_init(s->loop, &s->check);
+    uv_idle_init(s->loop, &s->idle);
+    uv_timer_init(s->loop, &s->timer);
+    s->async.data = s->prepare.data = s->check.data = s->idle.data = s->timer.data = s;
+    s->handles_open = 5;
+    uv_prepare_start(&s->prepare, on_prepare);
+    uv_check_start(&s->check, on_check);
+    uv_unref((uv_handle_t *)&s->async);
+    uv_unref((uv_handle_t *)&s->prepare);
+    uv_unref((uv_handle_t *)&s->check);
+    uv_unref((uv_handle_t *)&s->timer);
+    return 0;
+}
+
+/* Frees what a shard holds besides its hooks, which are closed or were never made. */
+static void shard_free(uvt__shard *s) {
+    if (s->io_release) s->io_release(s);
+    uvt__stacks_release(s);
+    if (s->root) uvt__set_free(s, s->root);
+    uvt__records_release(s);
+    if (s->loop_made) {
+        int rc = uv_loop_close(&s->own_loop);
+        UVT_ASSERT(rc == 0, "the loop still has handles at its end");
+    }
+    if (uvt__tls == s) uvt__tls = NULL;
+    uvt__free(s);
+}
+
+static int shard_new(uvt__shard **out, uv_loop_t *loop, const uvt_options *o, bool virtual_clock) {
+    if (uvt__here()) return UVT_ENESTED;
+    uvt__shard *s = uvt__calloc(sizeof *s);
+    if (!s) return UV_ENOMEM;
+    int rc = take_options(s, o);
+    if (rc == 0 && !loop) {
+        rc = UVT_UV(uv_loop_init(&s->own_loop));
+        s->loop_made = rc == 0;
+        loop = &s->own_loop;
+    }
+    s->loop = loop;
+    s->virtual_clock = virtual_clock;
+    if (rc == 0 && !(s->root = uvt__set_new(s, NULL))) rc = UV_ENOMEM;
+    if (rc == 0) rc = uvt__mailbox_new(s, &s->mailbox);
+    if (rc == 0 && (rc = make_hooks(s)) < 0) uvt_runtime_unref(s->mailbox);
+    if (rc < 0) {
+        shard_free(s);
+        return rc;
+    }
+    uvt__wheel_init(s);
+    s->tag = uvt__registry_add(s->mailbox);
+    uvt__tls = *out = s;
+    return 0;
+}
+
+static int spawn_root(uvt__shard *s, uvt_fn fn, void *arg, const char *site, uvt__task **out) {
+    int rc = uvt__task_new(s, &s->root->node, fn, arg, NULL, site, out);
+    if (rc == 0) s->root->live++;
+    return rc;
+}
+
+/* ---- the end ---- */
+
+static void name_stragglers(uvt__timer_t *t) {
+    uvt__shard *s = CONTAINER_OF(t, uvt__shard, end_timer);
+    uvt__report_tasks(s, "stragglers: these tasks still run after the grace period");
+}
+
+static void begin_end(uvt__shard *s) {
+    if (s->ending) return;
+    s->ending = true;
+    uvt__cancel_children(s, &s->root->node, (uvt_reason){ .code = UVT_REASON_SHUTDOWN });
+    if (s->root->live == 0) return;
+    s->end_timer.fire = name_stragglers;
+    uvt__timer_arm(s, &s->end_timer, uvt__after(s, s->opt.grace_ms));
+}
+
+void uvt__main_done(uvt__shard *s, uvt__task *t) {
+    uvt__task_result(t, &s->main_result);
+    begin_end(s);
+}
+
+static void teardown(uvt__shard *s) {
+    uvt__timer_disarm(s, &s->end_timer);
+    uvt__registry_remove(s->mailbox);
+    uvt__mailbox_close(s->mailbox);
+    close_hooks(s);
+}
+
+/* The last task may just have ended. */
+void uvt__maybe_end(uvt__shard *s) {
+    if (!s->ending || s->root->live > 0 || s->tearing_down) return;
+    if (s->attached) teardown(s);
+    else uv_stop(s->loop);
+}
+
+/* Posts may still come to a mailbox somebody else holds: they are refused. */
+static void forget_mailbox(uvt__shard *s) {
+    uv_mutex_lock(&s->mailbox->lock);
+    s->mailbox->shard = NULL;
+    s->mailbox->async = NULL;
+    uv_mutex_unlock(&s->mailbox->lock);
+    uvt_runtime_unref(s->mailbox);
+}
+
+void uvt__handle_closed(uvt__shard *s) {
+    if (--s->handles_open > 0 || !s->tearing_down || !s->attached) return;
+    void (*cb)(void *, int) = s->shutdown_cb;
+    void *arg = s->shutdown_arg;
+    int status = s->root_failure;
+    forget_mailbox(s);
+    shard_free(s);
+    if (cb) cb(arg, status);
+}
+
+/* ---- deadlock ---- */
+
+/* Calls the abort of every wait that has one, whatever shields there are. */
+static void abort_all_waits(uvt__shard *s) {
+    for (uvt__node *n = &s->root->node, *root = n;;) {
+        if (n->child) n = n->child;
+        else {
+            while (n != root && !n->next) n = uvt__owner(n);
+            if (n == root) return;
+            n = n->next;
+        }
+        if (uvt__is_set(n)) continue;
+        uvt__task *t = TASK_OF(n);
+        if (t->state != T_PARKED || !t->park || !t->park->abort || (t->flags & TF_ABORT_ASKED)) continue;
+        uvt_park_t *p = t->park;
+        t->flags |= TF_ABORT_ASKED;
+        if (p->abort(p) == UVT_ABORT_DONE) uvt_unpark(p, UV_ECANCELED);
+    }
+}
+
+/* The loop has nothing to wait for, but tasks live. False when not even their cleanup can run. */
+static bool break_deadlock(uvt__shard *s) {
+    if (!s->deadlocked) {
+        s->deadlocked = true;
+        uvt__report_tasks(s, "deadlock: nothing can wake these tasks");
+        s->ending = true;
+        uvt__cancel_children(s, &s->root->node, (uvt_reason){ .code = UVT_REASON_DEADLOCK });
+    }
+    if (!s->ready.head && !uv_loop_alive(s->loop)) abort_all_waits(s);
+    if (s->ready.head || uv_loop_alive(s->loop)) return true;
+    uvt__report_tasks(s, "deadlock: these waits cannot be cancelled; their tasks are given up");
+    return false;
+}
+
+/* ---- uvt_run ---- */
+
+static void close_stray(uv_handle_t *h, void *arg) {
+    if (uv_is_closing(h)) return;
+    uvt__report(arg, "leak: a %s handle was left open on the loop", uv_handle_type_name(uv_handle_get_type(h)));
+    uv_close(h, NULL);
+}
+
+static int finish_run(uvt__shard *s) {
+    int rc = s->deadlocked ? UVT_EDEADLK : s->main_result.status;
+    teardown(s);
+    uv_run(s->loop, UV_RUN_DEFAULT);
+    if (rc >= 0 && s->root_failure) rc = s->root_failure;
+    uv_walk(s->loop, close_stray, s);
+    uv_run(s->loop, UV_RUN_DEFAULT);
+    forget_mailbox(s);
+    shard_free(s);
+    return rc;
+}
+
+/* libuv writes without MSG_NOSIGNAL. */
+static void ignore_sigpipe(void) {
+    struct sigaction now;
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_DFL)
+        signal(SIGPIPE, SIG_IGN);
+}
+
+int uvt__run_with(uvt_fn fn, void *arg, const uvt_options *o, bool virtual_clock) {
+    uvt__shard *s;
+    uvt__task *t;
+    if (!fn) return UV_EINVAL;
+    int rc = shard_new(&s, NULL, o, virtual_clock);
+    if (rc < 0) return rc;
+    ignore_sigpipe();
+    rc = spawn_root(s, fn, arg, UVT_SITE("main"), &t);
+    if (rc < 0) {
+        s->main_result.status = rc;
+        return finish_run(s);
+    }
+    t->flags |= TF_MAIN;
+    do {
+        uv_run(s->loop, UV_RUN_DEFAULT);
+    } while (!(s->ending && s->root->live == 0) && (uv_loop_alive(s->loop) || break_deadlock(s)));
+    return finish_run(s);
+}
+
+int uvt_run(uvt_fn fn, void *arg, const uvt_options *o) {
+    return uvt__run_with(fn, arg, o, false);
+}
+
+/* ---- attached runtimes ---- */
+
+int uvt_attach(uvt_runtime_t **rt, uv_loop_t *loop, const uvt_options *o) {
+    uvt__shard *s;
+    if (!rt || !loop) return UV_EINVAL;
+    int rc = shard_new(&s, loop, o, false);
+    if (rc < 0) return rc;
+    s->attached = true;
+    *rt = uvt_runtime_ref();
+    return 0;
+}
+
+/* The shard of an open runtime of this thread. */
+static int attached_shard(uvt_runtime_t *rt, uvt__shard **out) {
+    if (!rt) return UV_EINVAL;
+    uv_mutex_lock(&rt->lock);
+    bool closed = rt->closed;
+    uvt__shard *s = rt->shard;
+    uv_mutex_unlock(&rt->lock);
+    if (closed || !s) return UVT_EGONE;
+    if (s != uvt__here()) return UVT_ESHARD;
+    if (s->ending) return UVT_EGONE;
+    *out = s;
+    return 0;
+}
+
+int uvt_runtime_spawn_at(uvt_runtime_t *rt, uvt_fn fn, void *arg, const char *site) {
+    uvt__shard *s;
+    uvt__task *t;
+    if (!fn) return UV_EINVAL;
+    int rc = attached_shard(rt, &s);
+    return rc < 0 ? rc : spawn_root(s, fn, arg, site, &t);
+}
+
+int uvt_runtime_shutdown(uvt_runtime_t *rt, void (*done)(void *, int), void *arg) {
+    uvt__shard *s;
+    int rc = attached_shard(rt, &s);
+    if (rc < 0) return rc;
+    if (!s->attached) return UV_EINVAL;
+    s->shutdown_cb = done;
+    s->shutdown_arg = arg;
+    begin_end(s);
+    uvt__maybe_end(s);
+    return 0;
+}
+
+/* ---- questions ---- */
+
+uv_loop_t *uvt_loop(void) {
+    uvt__shard *s = uvt__here();
+    return s ? s->loop : NULL;
+}
+
+void uvt_external_begin(void) {
+    uvt__shard *s = uvt__here();
+    if (s && s->externals++ == 0) uv_ref((uv_handle_t *)&s->async);
+}
+
+void uvt_external_end(void) {
+    uvt__shard *s = uvt__here();
+    if (s && s->externals > 0 && --s->externals == 0) uv_unref((uv_handle_t *)&s->async);
+}
+
+int uvt_stats_get(uvt_stats *out) {
+    uvt__shard *s = uvt__here();
+    if (!out) return UV_EINVAL;
+    if (!s) return UVT_ENOTASK;
+    *out = s->stats;
+    out->timers = s->wheel.armed;
+    return 0;
+}

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The scheduler: which task runs next, and how one is set aside and made ready again.
+ *
+ * Tasks run in batches from the loop's prepare and check hooks. Within a batch a task that suspends switches
+ * straight to the next one; the loop's own stack is entered again when nothing is ready or the batch is
+ * used up. A task that yields is put behind the next poll for I/O; one that is woken by another runs in
+ * the same batch. A task that ends runs the next unstarted one on the same stack, without any switch, so a
+ * hundred thousand tasks that never suspend touch one stack.
+ *
+ * Nothing here may be entered from another thread; see mailbox.c for that.
+ */
+#include "core/stack.h"
+#include <string.h>
+#if UVT_ASAN
+#include <sanitizer/common_interface_defs.h>
+#endif
+#if UVT_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
+#define BATCH 256  /* task runs between two polls */
+#define BUDGET 128 /* operations that may complete at once between two suspensions */
+
+__thread uvt__shard *uvt__tls __attribute__((tls_model("initial-exec")));
+
+/* ---- queues ---- */
+
+static void push(uvt__queue *q, uvt__task *t) {
+    t->qnext = NULL;
+    if (q->head) q->tail->qnext = t;
+    else q->head = t;
+    q->tail = t;
+}
+
+static uvt__task *pop(uvt__queue *q) {
+    uvt__task *t = q->head;
+    if (t) q->head = t->qnext;
+    return t;
+}
+
+/* The seeded order of the tests: any of the first eight may be next. */
+static uvt__task *pop_shuffled(uvt__shard *s) {
+    uvt__queue *q = &s->ready;
+    unsigned n = 0;
+    for (uvt__task *t = q->head; t && n < 8; t = t->qnext) n++;
+    if (n < 2) return pop(q);
+    s->shuffle ^= s->shuffle << 13;
+    s->shuffle ^= s->shuffle >> 7;
+    s->shuffle ^= s->shuffle << 17;
+    unsigned k = (unsigned)(s->shuffle % n);
+    if (k == 0) return pop(q);
+    uvt__task *before = q->head;
+    while (--k) before = before->qnext;
+    uvt__task *t = before->qnext;
+    before->qnext = t->qnext;
+    if (q->tail == t) q->tail = before;
+    return t;
+}
+
+static void on_idle(uv_idle_t *h) {
+    (void)h;
+}
+
+/* Sees to it that the loop neither sleeps nor ends: there is work for it. */
+void uvt__keep_turning(uvt__shard *s) {
+    if (s->idling) return;
+    s->idling = true;
+    uv_idle_start(&s->idle, on_idle);
+}
+
+void uvt__ready(uvt__shard *s, uvt__task *t) {
+    t->state = T_READY;
+    push(&s->ready, t);
+    s->quiet = 0;
+    /* In a batch the hooks look by themselves, and after the poll comes the check hook. */
+    if (!s->in_batch && !s->polling) uvt__keep_turning(s);
+}
+
+void uvt__yielded(uvt__shard *s, uvt__task *t) {
+    t->state = T_READY;
+    push(&s->yielded, t);
+    s->quiet = 0;
+}
+
+/* ---- switching ---- */
+
+/* What has to happen on arrival in any context, new or resumed. */
+static inline void arrived(uvt__shard *s) {
+    if (s->dying) {
+        uvt__stack *st = s->dying;
+        s->dying = NULL;
+        uvt__stack_put(s, st);
+    }
+}
+
+#if UVT_ASAN || UVT_TSAN
+/* from: the stack that is left, NULL the loop's; it ends here for good when last. */
+static void announce(uvt__shard *s, uvt__stack *from, uvt__stack *to, bool last) {
+#if UVT_ASAN
+    void **fake = last ? NULL : from ? &from->fake : &s->asan_fake;
+    if (to) __sanitizer_start_switch_fiber(fake, to->low, (size_t)((char *)to->top - (char *)to->low));
+    else __sanitizer_start_switch_fiber(fake, s->asan_bottom, s->asan_size);
+#endif
+#if UVT_TSAN
+    if (!from) s->tsan_loop = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(to ? to->fiber : s->tsan_loop, 0);
+#endif
+    (void)s, (void)from, (void)to, (void)last;
+}
+static void landed(uvt__shard *s, void *fake, bool from_loop) {
+#if UVT_ASAN
+    const void *bottom;
+    size_t size;
+    __sanitizer_finish_switch_fiber(fake, &bottom, &size);
+    if (from_loop) s->asan_bottom = bottom, s->asan_size = size;
+#endif
+    (void)s, (void)fake, (void)from_loop;
+}
+#else
+#define announce(s, from, to, last) (void)0
+#define landed(s, fake, from_loop) (void)0
+#endif
+
+/* Takes the next task to run, giving it a stack if it has none (`own`, when it fits, is the stack the
+ * caller is about to give up). NULL: back to the loop. */
+static uvt__task *pick(uvt__shard *s, uvt__stack *own) {
+    for (;;) {
+        if (UNLIKELY(s->left == 0)) return NULL;
+        uvt__task *t = UNLIKELY(s->shuffle != 0) ? pop_shuffled(s) : pop(&s->ready);
+        if (!t) return NULL;
+        s->left--;
+        s->stats.switches++;
+        if (LIKELY(t->stack != NULL)) return t;
+        if (UNLIKELY(t->flags & (TF_SKIP | TF_STACKLESS))) {
+            uvt__task_complete(s, t, UV_ECANCELED);
+            continue;
+        }
+        size_t size = t->ext && t->ext->stack_size ? t->ext->stack_size : s->opt.stack_size;
+        if (own && uvt__stack_size(own) == size) {
+            t->stack = own;
+            return t;
+        }
+        int err;
+        t->stack = uvt__stack_get(s, size, &err);
+        if (t->stack) t->sp = uvt__ctx_make(t->stack->low, t->stack->top, uvt__task_entry);
+        if (LIKELY(t->stack && t->sp)) return t;
+        if (t->stack) uvt__stack_put(s, t->stack);
+        t->stack = NULL;
+        uvt__task_complete(s, t, err);
+    }
+}
+
+static void stall_check(uvt__shard *s, uvt__task *t, bool begins) {
+    static __thread uint64_t since;
+    uint64_t now = uv_hrtime() / 1000000;
+    if (!begins && t && now - since > s->opt.stall_ms)
+        uvt__report(s, "stall: task %s (%s) computed for %llu ms without suspending", uvt__name(t),
+                    t->site + strlen(t->site) + 1, (unsigned long long)(now - since));
+    since = now;
+}
+
+static inline void run_begins(uvt__shard *s, uvt__task *t) {
+    t->state = T_RUNNING;
+    s->current = t;
+    s->budget = BUDGET;
+}
+
+/* Leaves the running task suspended; returns when it runs again. */
+void uvt__suspend(uvt__shard *s, uvt__task *t) {
+    if (UNLIKELY(s->opt.stall_ms != 0)) stall_check(s, t, false);
+    uvt__task *next = pick(s, NULL);
+    if (next == t) {
+        run_begins(s, t);
+        return;
+    }
+    announce(s, t->stack, next ? next->stack : NULL, false);
+    if (next) {
+        run_begins(s, next);
+        uvt__ctx_switch(&t->sp, next->sp);
+    } else {
+        s->current = NULL;
+        uvt__ctx_switch(&t->sp, s->loop_sp);
+    }
+    landed(s, t->stack->fake, false);
+    arrived(s);
+}
+
+/* Leaves a stack for good: its task has ended. */
+static UVT_NORETURN void leave(uvt__shard *s, uvt__stack *st, uvt__task *next) {
+    void *nowhere;
+    s->dying = st;
+    announce(s, st, next ? next->stack : NULL, true);
+    if (next) {
+        run_begins(s, next);
+        uvt__ctx_switch(&nowhere, next->sp);
+    } else {
+        s->current = NULL;
+        uvt__ctx_switch(&nowhere, s->loop_sp);
+    }
+    __builtin_unreachable();
+}
+
+/* The end of a task that panicked: what is on its stack is given up. */
+void uvt__leave(uvt__shard *s, uvt__task *t) {
+    uvt__stack *st = t->stack;
+    t->stack = NULL;
+    uvt__task_finish(s, t);
+    leave(s, st, pick(s, NULL));
+}
+
+/* The first function on every stack: runs one task after the other while they fit on it. */
+void uvt__task_entry(void) {
+    uvt__shard *s = uvt__here();
+    uvt__task *t = s->current;
+    uvt__stack *st = t->stack;
+    landed(s, NULL, s->asan_bottom == NULL);
+    arrived(s);
+    for (;;) {
+        uvt__task_body_done(s, t, t->fn(t->arg));
+        if (UNLIKELY(s->opt.stall_ms != 0)) stall_check(s, t, false);
+        t->stack = NULL;
+        uvt__task_finish(s, t);
+        t = pick(s, st);
+        if (!t || t->stack != st) leave(s, st, t);
+        run_begins(s, t);
+    }
+}
+
+/* One batch, from the loop's stack. */
+void uvt__run_batch(uvt__shard *s) {
+    if (s->in_batch) return; /* a task drives the loop by itself: not supported, but harmless */
+    s->left = BATCH;
+    s->in_batch = true;
+    uvt__task *t = pick(s, NULL);
+    if (t) {
+        if (UNLIKELY(s->opt.stall_ms != 0)) stall_check(s, NULL, true);
+        announce(s, NULL, t->stack, false);
+        run_begins(s, t);
+        uvt__ctx_switch(&s->loop_sp, t->sp);
+        landed(s, s->asan_fake, false);
+        arrived(s);
+    }
+    s->in_batch = false;
+}
+
+/* ---- park and unpark ---- */
+
+/* The yield that every call in a cancelled scope makes. */
+int uvt__yield_cancelled(uvt__shard *s, uvt__task *t) {
+    s->stats.ignored++;
+    uvt__yielded(s, t);
+    uvt__suspend(s, t);
+    return UV_ECANCELED;
+}
+
+static void cancel_at_tick(uvt__shard *s, uvt__task *t) {
+    if (s->cancel_at_task != t || --s->cancel_at_n > 0) return;
+    s->cancel_at_task = NULL;
+    s->cancel_at_hit = true;
+    uvt__cancel_task(s, t, (uvt_reason){ .code = UVT_REASON_TEST, .text = "cancel at the n-th suspension" });
+}
+
+int uvt__checkpoint_slow(uvt__shard *s, uvt__task *t) {
+    return t->flags & TF_CANCELLED ? uvt__yield_cancelled(s, t) : uvt_yield();
+}
+
+int uvt_checkpoint(void) {
+    uvt__shard *s = uvt__here();
+    if (!s || !s->current) return UVT_ENOTASK;
+    return uvt__enter(s);
+}
+
+int uvt_yield(void) {
+    uvt__shard *s = uvt__here();
+    if (!s || !s->current) return UVT_ENOTASK;
+    uvt__task *t = s->current;
+    if (UNLIKELY(s->cancel_at_task != NULL)) cancel_at_tick(s, t);
+    if (UNLIKELY(t->unarmed)) uvt__scopes_arm(s, t);
+    if (UNLIKELY(t->flags & TF_CANCELLED)) return uvt__yield_cancelled(s, t);
+    uvt__yielded(s, t);
+    uvt__suspend(s, t);
+    return UNLIKELY(t->flags & TF_CANCELLED) ? UV_ECANCELED : 0;
+}
+
+static int wait_parked(uvt__shard *s, uvt__task *t, uvt_park_t *p) {
+    t->park = p;
+    t->state = T_PARKED;
+    uvt__suspend(s, t);
+    return p->result;
+}
+
+int uvt_park(uvt_park_t *p) {
+    uvt__shard *s = uvt__here();
+    if (!s || !s->current) return UVT_ENOTASK;
+    uvt__task *t = s->current;
+    p->task = t;
+    if (UNLIKELY(s->cancel_at_task != NULL)) cancel_at_tick(s, t);
+    if (UNLIKELY(t->unarmed)) uvt__scopes_arm(s, t);
+    if (UNLIKELY(t->flags & TF_CANCELLED) && p->abort) {
+        int rc = p->abort(p);
+        if (p->task && rc == UVT_ABORT_DONE) {
+            p->task = NULL;
+            return uvt__yield_cancelled(s, t);
+        }
+        if (!p->task) { /* abort completed it on the spot */
+            uvt__yielded(s, t);
+            uvt__suspend(s, t);
+            return p->result;
+        }
+        t->flags |= TF_ABORT_ASKED;
+    }
+    return wait_parked(s, t, p);
+}
+
+/* For the core's own waits that must not end early. */
+int uvt__park_shielded(uvt_park_t *p) {
+    uvt__shard *s = uvt__here();
+    p->task = s->current;
+    p->abort = NULL;
+    return wait_parked(s, s->current, p);
+}
+
+bool uvt_unpark(uvt_park_t *p, int result) {
+    uvt__task *t = p->task;
+    if (!t) return false;
+    uvt__shard *s = uvt__here();
+    UVT_ASSERT(s && t->id >> TAG_SHIFT == s->tag >> TAG_SHIFT, "uvt_unpark on another thread than the task's");
+    p->task = NULL;
+    p->result = result;
+    if (t->state == T_PARKED && t->park == p) {
+        t->park = NULL;
+        t->flags &= (uint16_t)~TF_ABORT_ASKED;
+        uvt__ready(s, t);
+    }
+    return true;
+}

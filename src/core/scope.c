@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Scopes: regions of a task's code with a deadline, a token or a shield. They are structures on the task's
+ * stack, linked from the innermost outward. A deadline is put on the wheel only when the task suspends
+ * under it; task->unarmed counts those that are not on it, so that a suspension pays one test.
+ */
+#include "core/core.h"
+#include <stdio.h>
+#include <string.h>
+
+#define MAGIC 0x5c09e5u
+
+static void deadline_came(uvt__timer_t *t) {
+    uvt_scope_t *sc = CONTAINER_OF(t, uvt_scope_t, timer);
+    sc->deadline = UVT_FOREVER; /* it is neither armed nor to be armed any more */
+    uvt__scope_fire(uvt__here(), sc, (uvt_reason){ .code = UVT_REASON_DEADLINE });
+}
+
+static bool pending(const uvt_scope_t *sc) {
+    return sc->deadline != UVT_FOREVER && !sc->cancelled && !sc->timer.next;
+}
+
+/* The task is about to suspend: deadlines that have passed count now, the others are armed. */
+void uvt__scopes_arm(uvt__shard *s, uvt__task *t) {
+    uint64_t now = uvt__now(s);
+    for (uvt_scope_t *sc = t->scope; sc && t->unarmed; sc = sc->outer) {
+        if (!pending(sc)) continue;
+        t->unarmed--;
+        if (sc->deadline <= now) deadline_came(&sc->timer);
+        else uvt__timer_arm(s, &sc->timer, sc->deadline);
+    }
+}
+
+static bool valid_time(uint64_t ms) {
+    return (int64_t)ms >= 0 || ms == UVT_FOREVER;
+}
+
+int uvt_scope_begin_at(uvt_scope_t *sc, const uvt_scope_options *o, const char *site) {
+    static const uvt_scope_options none;
+    uvt__shard *s = uvt__here();
+    if (!s || !s->current) return UVT_ENOTASK;
+    uvt__task *t = s->current;
+    if (!o) o = &none;
+    if (!sc || t->scope == sc || !valid_time(o->timeout_ms) || !valid_time(o->deadline)) return UV_EINVAL;
+    if (o->token && uvt__token_foreign(o->token, s)) return UVT_ESHARD;
+    uint64_t deadline = o->deadline ? o->deadline : UVT_FOREVER;
+    if (o->timeout_ms) {
+        uint64_t due = uvt__after(s, o->timeout_ms);
+        if (due < deadline) deadline = due;
+    }
+    sc->task = t;
+    sc->outer = t->scope;
+    sc->timer.next = NULL;
+    sc->timer.fire = deadline_came;
+    sc->deadline = deadline;
+    sc->token = NULL;
+    sc->site = site;
+    sc->magic = MAGIC;
+    sc->cancelled = sc->caught = false;
+    sc->shield = o->shield;
+    sc->reason.code = UVT_REASON_NONE;
+    t->scope = sc;
+    if (deadline != UVT_FOREVER) t->unarmed++;
+    if (UNLIKELY(o->shield && (t->flags & TF_CANCELLED))) uvt__task_recheck(s, t);
+    if (o->token && uvt__token_bind(sc, o->token))
+        uvt__scope_fire(s, sc, (uvt_reason){ .code = UVT_REASON_TOKEN, .text = uvt_token_reason(o->token).text });
+    return 0;
+}
+
+/* Takes the innermost scope off the task. */
+static void unlink_scope(uvt__shard *s, uvt__task *t, uvt_scope_t *sc) {
+    if (sc->timer.next) uvt__timer_disarm(s, &sc->timer);
+    else if (pending(sc)) t->unarmed--;
+    if (sc->token) uvt__token_unbind(sc);
+    t->scope = sc->outer;
+    sc->task = NULL;
+    sc->magic = 0;
+    if (UNLIKELY(sc->shield || (t->flags & TF_CANCELLED))) uvt__task_recheck(s, t);
+}
+
+int uvt_scope_end(uvt_scope_t *sc, int rc) {
+    uvt__shard *s = uvt__here();
+    if (!s || !s->current) return UVT_ENOTASK;
+    uvt__task *t = s->current;
+    if (UNLIKELY(t->scope != sc)) {
+        for (uvt_scope_t *x = t->scope; x; x = x->outer)
+            UVT_ASSERT(x != sc, "uvt_scope_end on a scope that is not the innermost one");
+        return UV_EINVAL;
+    }
+    bool own = sc->cancelled;
+    unlink_scope(s, t, sc);
+    if (rc != UV_ECANCELED || !own) return rc;
+    if (!sc->shield && (t->flags & TF_CANCELLED)) return rc;
+    sc->caught = true;
+    return sc->reason.code == UVT_REASON_DEADLINE ? UV_ETIMEDOUT : rc;
+}
+
+/* The task's body has returned with scopes open: unlinks them, so that nothing points into frames that are
+ * gone, and writes their names. */
+bool uvt__scopes_drop(uvt__shard *s, uvt__task *t, char *text, size_t size) {
+    bool any = false;
+    text[0] = '\0';
+    for (uvt_scope_t *sc; (sc = t->scope) != NULL; any = true) {
+        UVT_ASSERT(sc->magic == MAGIC && sc->task == t, "a task returned with a scope open, and its memory was reused");
+        size_t n = strlen(text);
+        snprintf(text + n, size - n, "%s%s", n ? ", " : "", sc->site + strlen(sc->site) + 1);
+        unlink_scope(s, t, sc);
+    }
+    return any;
+}
+
+static uvt__shard *shard_of_open(uvt_scope_t *sc) {
+    uvt__shard *s = uvt__here();
+    return s && sc && sc->task && sc->magic == MAGIC && sc->task->id >> TAG_SHIFT == s->tag >> TAG_SHIFT ? s : NULL;
+}
+
+int uvt_scope_cancel(uvt_scope_t *sc, const char *text) {
+    uvt__shard *s = shard_of_open(sc);
+    if (!s) return UV_EINVAL;
+    uvt__scope_fire(s, sc, (uvt_reason){ .code = UVT_REASON_SCOPE, .text = text });
+    return 0;
+}
+
+int uvt_scope_set_deadline(uvt_scope_t *sc, uint64_t deadline) {
+    uvt__shard *s = shard_of_open(sc);
+    if (!s || !valid_time(deadline)) return UV_EINVAL;
+    if (sc->cancelled) return 0;
+    uvt__task *t = sc->task;
+    if (sc->timer.next) uvt__timer_disarm(s, &sc->timer);
+    else if (pending(sc)) t->unarmed--;
+    sc->deadline = deadline;
+    if (deadline == UVT_FOREVER) return 0;
+    t->unarmed++;
+    if (t->state == T_PARKED || t->state == T_READY) uvt__scopes_arm(s, t);
+    return 0;
+}
+
+int uvt_scope_set_shield(uvt_scope_t *sc, bool shield) {
+    uvt__shard *s = shard_of_open(sc);
+    if (!s) return UV_EINVAL;
+    if (sc->shield == shield) return 0;
+    sc->shield = shield;
+    uvt__task *t = sc->task;
+    uvt__task_recheck(s, t);
+    if (!shield) { /* sets inside that the cancel reaches now */
+        for (uvt__node *c = t->node.child; c; c = c->next)
+            if (uvt__is_set(c) && uvt__scope_reached(t, SET_OF(c)->scope))
+                uvt__cancel_children(s, c, uvt__reason_at(t, SET_OF(c)->scope));
+    }
+    return 0;
+}
+
+bool uvt_scope_cancelled(const uvt_scope_t *sc) {
+    return sc && sc->cancelled;
+}
+
+bool uvt_scope_caught(const uvt_scope_t *sc) {
+    return sc && sc->caught;
+}
+
+/* ---- whole functions under a scope ---- */
+
+static int under(const uvt_scope_options *o, uvt_fn fn, void *arg, const char *site) {
+    uvt_scope_t sc;
+    if (!fn) return UV_EINVAL;
+    int rc = uvt_scope_begin_at(&sc, o, site);
+    return rc < 0 ? rc : uvt_scope_end(&sc, fn(arg));
+}
+
+/* ms from now as a deadline: 0 is over at once, not "none". */
+static int deadline_in(uint64_t ms, uint64_t *deadline) {
+    uvt__shard *s = uvt__here();
+    if (!s || !s->current) return UVT_ENOTASK;
+    if (!valid_time(ms)) return UV_EINVAL;
+    *deadline = ms == 0 ? uvt__now(s) : ms == UVT_FOREVER ? ms : uvt__after(s, ms);
+    if (*deadline == 0) *deadline = 1;
+    return 0;
+}
+
+int uvt_timeout(uint64_t ms, uvt_fn fn, void *arg) {
+    uint64_t deadline;
+    int rc = deadline_in(ms, &deadline);
+    return rc < 0 ? rc : under(&(uvt_scope_options){ .deadline = deadline }, fn, arg, UVT_SITE("uvt_timeout"));
+}
+
+int uvt_shielded(uint64_t grace_ms, uvt_fn fn, void *arg) {
+    uint64_t deadline;
+    int rc = deadline_in(grace_ms, &deadline);
+    if (rc < 0) return rc;
+    return under(&(uvt_scope_options){ .deadline = deadline, .shield = true }, fn, arg, UVT_SITE("uvt_shielded"));
+}
+
+int uvt_under_token(uvt_token_t *token, uvt_fn fn, void *arg) {
+    if (!token) return UV_EINVAL;
+    if (uvt_token_cancelled(token)) return UV_ECANCELED;
+    return under(&(uvt_scope_options){ .token = token }, fn, arg, UVT_SITE("uvt_under_token"));
+}
+
+/* ---- questions ---- */
+
+bool uvt_cancelled(void) {
+    uvt__task *t = uvt__current();
+    if (!t) return false;
+    if (t->unarmed) uvt__scopes_arm(uvt__here(), t);
+    return (t->flags & TF_CANCELLED) != 0;
+}
+
+uvt_reason uvt_cancel_reason(void) {
+    uvt__task *t = uvt__current();
+    return t ? uvt__reason_at(t, t->scope) : (uvt_reason){ .code = UVT_REASON_NONE };
+}
+
+uint64_t uvt_deadline(void) {
+    uvt__task *t = uvt__current();
+    uint64_t least = UVT_FOREVER;
+    if (!t) return least;
+    if (t->flags & TF_CANCELLED) return 0;
+    for (uvt_scope_t *sc = t->scope; sc; sc = sc->outer) {
+        if (sc->deadline < least) least = sc->deadline;
+        if (sc->shield) break;
+    }
+    return least;
+}

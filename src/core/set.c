@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Task sets. The record (recycled, checked by id) is a node between its owner and its members. Members that
+ * have ended wait in the order of their ends until uvt_set_next takes them. Room in a set with a limit is
+ * handed over: a member that ends gives its place to the spawner that has waited longest.
+ *
+ * The shard's root set, owner of the main task and of detached ones, is one of these, too: it keeps nothing.
+ */
+#include "core/core.h"
+
+struct uvt__room_wait {
+    uvt_park_t park;
+    struct uvt__room_wait *next;
+    uvt__set *set;
+    uint64_t id;
+};
+
+/* ---- records and handles ---- */
+
+uvt__set *uvt__set_new(uvt__shard *s, uvt__node *owner) {
+    uvt__set *set = s->free_sets;
+    if (set) s->free_sets = set->qnext;
+    else if (!(set = uvt__alloc(sizeof *set))) return NULL;
+    *set = (uvt__set){ .node = { .up = NODE_SET }, .id = uvt__new_id(s) };
+    set->done_tail = &set->done;
+    set->spawners_tail = &set->spawners;
+    if (owner) {
+        uvt__node_link(owner, &set->node);
+        set->scope = TASK_OF(owner)->scope;
+    }
+    return set;
+}
+
+/* Drops results nobody took; returns the first failure among them. */
+static int drop_results(uvt__shard *s, uvt__set *set) {
+    int failure = 0;
+    for (uvt__task *t; (t = set->done) != NULL;) {
+        set->done = t->qnext;
+        if (failure == 0 && uvt__failed(t)) failure = t->status;
+        uvt__task_free(s, t);
+    }
+    set->done_tail = &set->done;
+    set->results = 0;
+    return failure;
+}
+
+/* No member lives. Spawners that wait for room learn that the set is gone. */
+void uvt__set_free(uvt__shard *s, uvt__set *set) {
+    drop_results(s, set);
+    for (struct uvt__room_wait *w; (w = set->spawners) != NULL;) {
+        set->spawners = w->next;
+        uvt_unpark(&w->park, UVT_ESTALE);
+    }
+    if (uvt__owner(&set->node)) uvt__node_unlink(&set->node);
+    set->id = 0;
+    set->qnext = s->free_sets;
+    s->free_sets = set;
+}
+
+static int find(const uvt_set_t *h, uvt__set **out) {
+    uvt__shard *s = uvt__here();
+    if (UNLIKELY(!s || !s->current)) return UVT_ENOTASK;
+    if (UNLIKELY(!h || !h->rec)) return UV_EINVAL;
+    if (UNLIKELY(h->id >> TAG_SHIFT != s->tag >> TAG_SHIFT)) return UVT_ESHARD;
+    if (UNLIKELY(h->rec->id != h->id)) return UVT_ESTALE;
+    *out = h->rec;
+    return 0;
+}
+
+int uvt_set_open(uvt_set_t *h, const uvt_set_options *o) {
+    uvt__shard *s = uvt__here();
+    if (!s || !s->current) return UVT_ENOTASK;
+    if (!h) return UV_EINVAL;
+    uvt__set *set = uvt__set_new(s, &s->current->node);
+    if (!set) return UV_ENOMEM;
+    if (o) {
+        set->limit = o->limit;
+        set->fail_fast = o->fail_fast;
+        set->discard = o->discard;
+    }
+    *h = (uvt_set_t){ set, set->id };
+    return 0;
+}
+
+/* ---- members end ---- */
+
+static void give_room(uvt__set *set) {
+    struct uvt__room_wait *w = set->spawners;
+    if (!w || set->live + set->granted >= set->limit) return;
+    set->spawners = w->next;
+    if (!set->spawners) set->spawners_tail = &set->spawners;
+    set->granted++;
+    uvt_unpark(&w->park, 0);
+}
+
+static void root_child_done(uvt__shard *s, uvt__task *t) {
+    if (t->flags & TF_MAIN) uvt__main_done(s, t);
+    else if (uvt__failed(t) && s->root_failure == 0) s->root_failure = t->status;
+}
+
+static void first_failure(uvt__shard *s, uvt__set *set, uvt__task *t) {
+    if (set->error != 0 || !(set->fail_fast || set->discard)) return;
+    set->error = t->status;
+    if (set->fail_fast) uvt__cancel_children(s, &set->node, (uvt_reason){ .code = UVT_REASON_SIBLING });
+}
+
+/* A set that was left open has become empty: its failure is its owner's. */
+static void abandoned_end(uvt__shard *s, uvt__set *set) {
+    uvt__task *owner = TASK_OF(uvt__owner(&set->node));
+    int failure = set->error ? set->error : drop_results(s, set);
+    if (failure && owner->child_failure == 0) owner->child_failure = failure;
+    uvt__set_free(s, set);
+}
+
+/* The set goes away under a task that waits on it. */
+static void dismiss_waiter(uvt__set *set) {
+    uvt_park_t *p = set->waiter;
+    set->waiter = NULL;
+    if (p) uvt_unpark(p, UVT_ESTALE);
+}
+
+void uvt__set_child_done(uvt__shard *s, uvt__set *set, uvt__task *t) {
+    uvt__node_unlink(&t->node);
+    set->live--;
+    if (set == s->root) root_child_done(s, t);
+    else if (uvt__failed(t) && !(t->flags & TF_STARTING)) first_failure(s, set, t);
+    if (set == s->root || set->discard || (t->flags & TF_STARTING)) {
+        uvt__task_free(s, t);
+    } else {
+        t->qnext = NULL;
+        *set->done_tail = t;
+        set->done_tail = &t->qnext;
+        set->results++;
+    }
+    if (set->limit) give_room(set);
+    if (set == s->root) {
+        uvt__maybe_end(s);
+    } else if (set->waiter) {
+        if (set->live == 0 || (!set->wait_all && set->done)) {
+            uvt_park_t *p = set->waiter;
+            set->waiter = NULL;
+            uvt_unpark(p, 0);
+        }
+    } else if (set->closing && set->live == 0) {
+        uvt__node *owner = uvt__owner(&set->node);
+        abandoned_end(s, set);
+        uvt__owner_recheck(owner);
+    }
+}
+
+/* The owner ends with the set open: its members were cancelled; it goes when the last has left. */
+void uvt__set_abandon(uvt__shard *s, uvt__set *set) {
+    set->closing = true;
+    dismiss_waiter(set);
+    if (set->live == 0) abandoned_end(s, set);
+}
+
+/* ---- spawn ---- */
+
+static int spawn_now(uvt__shard *s, uvt__set *set, uvt_task_t *out, uvt_fn fn, void *arg, const uvt_task_options *o,
+                     const char *site) {
+    uvt__task *t;
+    int rc = uvt__task_new(s, &set->node, fn, arg, o, site, &t);
+    if (UNLIKELY(rc < 0)) return rc;
+    set->live++;
+    uvt__task *opener = TASK_OF(uvt__owner(&set->node));
+    if (UNLIKELY(set->closing || (set->fail_fast && set->error)))
+        uvt__cancel_task(s, t, (uvt_reason){ .code = set->closing ? UVT_REASON_OWNER : UVT_REASON_SIBLING });
+    else if (UNLIKELY((set->scope || (opener->flags & TF_BASE_CANCELLED)) && uvt__scope_reached(opener, set->scope)))
+        uvt__cancel_task(s, t, uvt__reason_at(opener, set->scope));
+    if (out) *out = (uvt_task_t){ t, t->id };
+    return 0;
+}
+
+static int room_abort(uvt_park_t *p) {
+    struct uvt__room_wait *w = CONTAINER_OF(p, struct uvt__room_wait, park), **at = &w->set->spawners;
+    while (*at != w) at = &(*at)->next;
+    *at = w->next;
+    if (!w->next) w->set->spawners_tail = at;
+    return UVT_ABORT_DONE;
+}
+
+/* Waits until the set has room, which is then promised. */
+static int wait_for_room(uvt__set *set) {
+    struct uvt__room_wait w = { .park = { .what = "room in a task set", .object = set, .abort = room_abort },
+                                .set = set,
+                                .id = set->id };
+    *set->spawners_tail = &w;
+    set->spawners_tail = &w.next;
+    int rc = uvt_park(&w.park);
+    if (rc == 0) {
+        if (set->id != w.id) return UVT_ESTALE;
+        set->granted--;
+    }
+    return rc;
+}
+
+static bool full(const uvt__set *set) {
+    return set->limit && (set->live + set->granted >= set->limit || set->spawners);
+}
+
+int uvt_set_spawn_at(uvt_set_t *h, uvt_task_t *t, uvt_fn fn, void *arg, const uvt_task_options *o, const char *site) {
+    uvt__set *set;
+    int rc = find(h, &set);
+    if (UNLIKELY(rc < 0)) return rc;
+    if (UNLIKELY(!fn)) return UV_EINVAL;
+    if (UNLIKELY(full(set))) {
+        rc = wait_for_room(set);
+        if (rc < 0) return rc;
+        rc = spawn_now(uvt__here(), set, t, fn, arg, o, site);
+        if (rc < 0) give_room(set); /* the place goes on to the next */
+        return rc;
+    }
+    return spawn_now(uvt__here(), set, t, fn, arg, o, site);
+}
+
+int uvt_set_try_spawn_at(uvt_set_t *h, uvt_task_t *t, uvt_fn fn, void *arg, const uvt_task_options *o,
+                         const char *site) {
+    uvt__set *set;
+    int rc = find(h, &set);
+    if (rc < 0) return rc;
+    if (!fn) return UV_EINVAL;
+    if (full(set)) return UV_EBUSY;
+    return spawn_now(uvt__here(), set, t, fn, arg, o, site);
+}
+
+/* ---- start: a member that says when it is ready ---- */
+
+struct starter {
+    uvt_park_t park;
+    uvt__task *t;
+    void *value;
+    bool cancelled;
+};
+
+static int start_abort(uvt_park_t *p) {
+    struct starter *st = CONTAINER_OF(p, struct starter, park);
+    st->cancelled = true;
+    uvt__cancel_task(uvt__here(), st->t, (uvt_reason){ .code = UVT_REASON_OWNER });
+    return UVT_ABORT_LATER; /* it ends, or it says that it has started after all */
+}
+
+int uvt_set_start_at(uvt_set_t *h, uvt_fn fn, void *arg, void **value, const char *site) {
+    uvt_task_t t;
+    int rc = uvt_checkpoint();
+    if (rc < 0) return rc;
+    rc = uvt_set_spawn_at(h, &t, fn, arg, NULL, site);
+    if (rc < 0) return rc;
+    struct starter st = { .park = { .what = "a member to start", .object = h->rec, .abort = start_abort },
+                          .t = t.rec };
+    uvt__ext *x = uvt__task_ext(t.rec);
+    if (!x) { /* it could not tell us: it has not run yet, and never will */
+        t.rec->flags |= TF_SKIP | TF_STARTING;
+        return UV_ENOMEM;
+    }
+    x->starter = &st.park;
+    t.rec->flags |= TF_STARTING;
+    rc = uvt_park(&st.park);
+    if (rc == 0 && value) *value = st.value;
+    return rc;
+}
+
+int uvt_started(void *value) {
+    uvt__task *t = uvt__current();
+    if (!t) return UVT_ENOTASK;
+    if (!(t->flags & TF_STARTING)) return UV_EINVAL;
+    t->flags &= (uint16_t)~TF_STARTING;
+    uvt_park_t *p = t->ext->starter;
+    t->ext->starter = NULL;
+    CONTAINER_OF(p, struct starter, park)->value = value;
+    uvt_unpark(p, 0);
+    return 0;
+}
+
+/* A member has ended without having started. */
+void uvt__set_starting_ended(uvt__task *t) {
+    uvt_park_t *p = t->ext ? t->ext->starter : NULL;
+    if (!p) return;
+    t->ext->starter = NULL;
+    struct starter *st = CONTAINER_OF(p, struct starter, park);
+    int rc = t->status < 0 ? t->status : UVT_ENOSTART;
+    if (st->cancelled && (t->status == UV_ECANCELED || t->status >= 0)) rc = UV_ECANCELED;
+    uvt_unpark(p, rc);
+}
+
+/* ---- next, wait, close ---- */
+
+static int waiter_abort(uvt_park_t *p) {
+    ((uvt__set *)p->object)->waiter = NULL;
+    return UVT_ABORT_DONE;
+}
+
+static int wait_on(uvt__set *set, bool all, bool shielded) {
+    uvt_park_t p = { .what = all ? "a task set to empty" : "a member of a task set", .object = set };
+    if (!shielded) p.abort = waiter_abort;
+    set->waiter = &p;
+    set->wait_all = all;
+    return shielded ? uvt__park_shielded(&p) : uvt_park(&p);
+}
+
+static void take_result(uvt__shard *s, uvt__set *set, uvt_result *r) {
+    uvt__task *t = set->done;
+    set->done = t->qnext;
+    if (!set->done) set->done_tail = &set->done;
+    set->results--;
+    if (r) uvt__task_result(t, r);
+    uvt__task_free(s, t);
+}
+
+int uvt_set_try_next(uvt_set_t *h, uvt_result *r) {
+    uvt__set *set;
+    int rc = find(h, &set);
+    if (rc < 0) return rc;
+    if (!set->done) return set->live ? UV_EAGAIN : UV_EOF;
+    take_result(uvt__here(), set, r);
+    return 0;
+}
+
+int uvt_set_next(uvt_set_t *h, uvt_result *r) {
+    uvt__set *set;
+    int rc = find(h, &set);
+    if (UNLIKELY(rc < 0)) return rc;
+    uvt__shard *s = uvt__here();
+    if (!set->done && set->live == 0) return UV_EOF;
+    rc = uvt__enter(s);
+    while (rc == 0 && set->id == h->id && !set->done) {
+        if (set->live == 0) return UV_EOF;
+        if (set->waiter) return UV_EBUSY;
+        if (set->closing) return UVT_ESTALE;
+        rc = wait_on(set, false, false);
+    }
+    if (UNLIKELY(rc < 0)) return rc;
+    if (UNLIKELY(set->id != h->id)) return UVT_ESTALE;
+    take_result(s, set, r);
+    return 0;
+}
+
+static int failure_of(const uvt__set *set) {
+    if (set->error) return set->error;
+    for (const uvt__task *t = set->done; t; t = t->qnext)
+        if (uvt__failed(t)) return t->status;
+    return 0;
+}
+
+int uvt_set_wait(uvt_set_t *h) {
+    uvt__set *set;
+    int rc = find(h, &set);
+    if (rc < 0) return rc;
+    rc = uvt_checkpoint();
+    while (rc == 0 && set->id == h->id && set->live > 0) {
+        if (set->waiter) return UV_EBUSY;
+        if (set->closing) return UVT_ESTALE;
+        rc = wait_on(set, true, false);
+    }
+    if (rc < 0) return rc;
+    return set->id == h->id ? failure_of(set) : UVT_ESTALE;
+}
+
+int uvt_set_abort_all(uvt_set_t *h) {
+    uvt__set *set;
+    int rc = find(h, &set);
+    if (rc < 0) return rc;
+    uvt__cancel_children(uvt__here(), &set->node, (uvt_reason){ .code = UVT_REASON_SET });
+    return 0;
+}
+
+int uvt_set_detach_all(uvt_set_t *h) {
+    uvt__set *set;
+    uvt__shard *s = uvt__here();
+    int rc = find(h, &set);
+    if (rc < 0) return rc;
+    while (set->node.child) {
+        set->live--;
+        uvt__give_to_root(s, TASK_OF(set->node.child));
+    }
+    int failure = drop_results(s, set);
+    if (failure && s->root_failure == 0) s->root_failure = failure;
+    while (set->spawners && set->live + set->granted < set->limit) give_room(set);
+    if (set->waiter) {
+        uvt_park_t *p = set->waiter;
+        set->waiter = NULL;
+        uvt_unpark(p, 0);
+    }
+    return 0;
+}
+
+int uvt_set_len(const uvt_set_t *h) {
+    uvt__set *set;
+    int rc = find(h, &set);
+    return rc < 0 ? rc : (int)(set->live + set->results);
+}
+
+/* Whether the calling task is below the set. */
+static bool inside(const uvt__shard *s, const uvt__set *set) {
+    for (const uvt__node *n = &s->current->node; n; n = uvt__owner(n))
+        if (n == &set->node) return true;
+    return false;
+}
+
+static bool any_cancelled(const uvt__set *set) {
+    for (const uvt__task *t = set->done; t; t = t->qnext)
+        if (t->outcome == UVT_CANCELLED) return true;
+    return false;
+}
+
+int uvt_set_close(uvt_set_t *h) {
+    uvt__set *set;
+    uvt__shard *s = uvt__here();
+    int rc = find(h, &set);
+    if (rc < 0) return rc;
+    if (inside(s, set)) return UVT_EDEADLK;
+    if (uvt__owner(&set->node) != &s->current->node) return UV_EINVAL;
+    if (set->closing) return UVT_ESTALE;
+    bool cut_short = set->live > 0;
+    set->closing = true;
+    uvt__cancel_children(s, &set->node, (uvt_reason){ .code = UVT_REASON_OWNER });
+    dismiss_waiter(set);
+    if (set->live > 0) wait_on(set, true, true);
+    rc = failure_of(set);
+    if (rc == 0 && (s->current->flags & TF_CANCELLED) && (cut_short || any_cancelled(set))) rc = UV_ECANCELED;
+    uvt__set_free(s, set);
+    h->rec = set; /* the stale id stays, so that a second close is recognised */
+    return rc;
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tokens: reference-counted nodes of a tree that scopes are bound to and tasks wait on. The tree, the scopes
+ * and the waiters belong to the loop the token was made on; only the flag and the count are shared with
+ * other threads. A child keeps its parent, so a middle token that everybody has let go of still passes
+ * a cancel on.
+ */
+#include "core/core.h"
+#include <stdatomic.h>
+
+struct token_wait {
+    uvt_park_t park;
+    struct token_wait *next, **prev; /* prev NULL: not hooked */
+};
+
+struct uvt_token {
+    atomic_uint refs;
+    atomic_bool flag;             /* cancelled, as anybody sees it */
+    bool done;                    /* the loop has acted on it */
+    uint8_t code;                 /* reason */
+    _Atomic(const char *) text;
+    uint64_t tag;                 /* the loop it belongs to */
+    uvt_token_t *parent;          /* holds a reference; NULL for a root */
+    uvt_token_t *child;           /* children do not hold references downwards */
+    uvt_token_t *prev, *next;     /* siblings */
+    uvt_scope_t *scopes;          /* bound ones */
+    struct token_wait *waiters, **tail;
+    uvt__timer_t timer;           /* cancel_after */
+};
+
+static void cancel_tree(uvt__shard *s, uvt_token_t *root, uvt_reason_code code, const char *text);
+
+static void time_came(uvt__timer_t *t) {
+    cancel_tree(uvt__here(), CONTAINER_OF(t, uvt_token_t, timer), UVT_REASON_DEADLINE, NULL);
+}
+
+int uvt_token_new(uvt_token_t **out, uvt_token_t *parent) {
+    uvt__shard *s = uvt__here();
+    if (!s) return UVT_ENOTASK;
+    if (!out) return UV_EINVAL;
+    if (parent && parent->tag != s->tag) return UVT_ESHARD;
+    uvt_token_t *k = uvt__calloc(sizeof *k);
+    if (!k) return UV_ENOMEM;
+    atomic_init(&k->refs, 1);
+    k->tag = s->tag;
+    k->tail = &k->waiters;
+    k->timer.fire = time_came;
+    if (parent) {
+        k->parent = uvt_token_ref(parent);
+        k->next = parent->child;
+        if (k->next) k->next->prev = k;
+        parent->child = k;
+        if (parent->done) cancel_tree(s, k, (uvt_reason_code)parent->code, parent->text);
+        else if (atomic_load(&parent->flag)) atomic_store(&k->flag, true);
+    }
+    *out = k;
+    return 0;
+}
+
+uvt_token_t *uvt_token_ref(uvt_token_t *k) {
+    if (k) atomic_fetch_add_explicit(&k->refs, 1, memory_order_relaxed);
+    return k;
+}
+
+/* The last reference, on the token's own loop (or after its end). */
+static void destroy(void *arg) {
+    for (uvt_token_t *k = arg, *up; k; k = up) {
+        up = k->parent;
+        if (k->timer.next) uvt__timer_disarm(uvt__here(), &k->timer);
+        if (up) {
+            if (k->prev) k->prev->next = k->next;
+            else up->child = k->next;
+            if (k->next) k->next->prev = k->prev;
+        }
+        uvt__free(k);
+        if (!up || atomic_fetch_sub_explicit(&up->refs, 1, memory_order_acq_rel) != 1) return;
+    }
+}
+
+void uvt_token_unref(uvt_token_t *k) {
+    if (!k || atomic_fetch_sub_explicit(&k->refs, 1, memory_order_acq_rel) != 1) return;
+    uvt__shard *s = uvt__here();
+    if (!s || s->tag != k->tag) {
+        /* Its place in the tree is the other loop's: have it taken out there. */
+        uvt_runtime_t *rt = uvt__registry_find(k->tag);
+        int rc = rt ? uvt_post(rt, destroy, k) : UVT_EGONE;
+        if (rt) uvt_runtime_unref(rt);
+        if (rc == 0) return;
+    }
+    destroy(k);
+}
+
+/* Marks a token and everything below, wakes and cancels. Children of a done token are done. */
+static void cancel_tree(uvt__shard *s, uvt_token_t *root, uvt_reason_code code, const char *text) {
+    for (uvt_token_t *k = root;;) {
+        bool fresh = !k->done;
+        if (fresh) {
+            k->done = true;
+            k->code = (uint8_t)code;
+            if (!atomic_load(&k->flag)) atomic_store(&k->text, text);
+            atomic_store(&k->flag, true);
+            uvt__timer_disarm(s, &k->timer);
+            for (struct token_wait *w; (w = k->waiters) != NULL;) {
+                k->waiters = w->next;
+                w->prev = NULL;
+                uvt_unpark(&w->park, 0);
+            }
+            k->tail = &k->waiters;
+            for (uvt_scope_t *sc = k->scopes; sc; sc = sc->tok_next)
+                uvt__scope_fire(s, sc, (uvt_reason){ .code = UVT_REASON_TOKEN, .text = k->text });
+        }
+        if (fresh && k->child) {
+            k = k->child;
+            continue;
+        }
+        while (k != root && !k->next) k = k->parent;
+        if (k == root) return;
+        k = k->next;
+    }
+}
+
+static void cancel_here(void *arg) {
+    uvt_token_t *k = arg;
+    cancel_tree(uvt__here(), k, UVT_REASON_TOKEN, k->text);
+    uvt_token_unref(k);
+}
+
+int uvt_token_cancel(uvt_token_t *k, const char *text) {
+    if (!k) return UV_EINVAL;
+    uvt__shard *s = uvt__here();
+    if (s && s->tag == k->tag) {
+        cancel_tree(s, k, UVT_REASON_TOKEN, text);
+        return 0;
+    }
+    const char *none = NULL;
+    atomic_compare_exchange_strong(&k->text, &none, text);
+    if (atomic_exchange(&k->flag, true)) return 0;
+    uvt_runtime_t *rt = uvt__registry_find(k->tag);
+    if (!rt) return UVT_EGONE;
+    uvt_token_ref(k);
+    int rc = uvt_post(rt, cancel_here, k);
+    if (rc < 0) {
+        uvt_token_unref(k);
+        if (rc != UVT_EGONE) atomic_store(&k->flag, false);
+    }
+    uvt_runtime_unref(rt);
+    return rc;
+}
+
+int uvt_token_cancel_after(uvt_token_t *k, uint64_t ms) {
+    uvt__shard *s = uvt__here();
+    if (!k || ((int64_t)ms < 0 && ms != UVT_FOREVER)) return UV_EINVAL;
+    if (!s) return UVT_ENOTASK;
+    if (s->tag != k->tag) return UVT_ESHARD;
+    uvt__timer_disarm(s, &k->timer);
+    uint64_t due = uvt__after(s, ms);
+    if (!k->done && due != UVT_FOREVER) uvt__timer_arm(s, &k->timer, due);
+    return 0;
+}
+
+bool uvt_token_cancelled(const uvt_token_t *k) {
+    return k && atomic_load(&((uvt_token_t *)k)->flag);
+}
+
+uvt_reason uvt_token_reason(const uvt_token_t *k) {
+    if (!uvt_token_cancelled(k)) return (uvt_reason){ .code = UVT_REASON_NONE };
+    return (uvt_reason){ .code = k->done ? (uvt_reason_code)k->code : UVT_REASON_TOKEN,
+                         .text = ((uvt_token_t *)k)->text };
+}
+
+static int wait_abort(uvt_park_t *p) {
+    struct token_wait *w = CONTAINER_OF(p, struct token_wait, park);
+    uvt_token_t *k = (uvt_token_t *)p->object;
+    *w->prev = w->next;
+    if (w->next) w->next->prev = w->prev;
+    else k->tail = w->prev;
+    return UVT_ABORT_DONE;
+}
+
+int uvt_token_wait(uvt_token_t *k) {
+    uvt__shard *s = uvt__here();
+    if (!s || !s->current) return UVT_ENOTASK;
+    if (!k) return UV_EINVAL;
+    if (k->tag != s->tag) return UVT_ESHARD;
+    int rc = uvt__enter(s);
+    if (rc < 0 || k->done) return rc;
+    struct token_wait w = { .park = { .what = "token", .object = k, .abort = wait_abort } };
+    w.prev = k->tail;
+    *k->tail = &w;
+    k->tail = &w.next;
+    uvt_token_ref(k); /* the last owner may let go while we wait */
+    rc = uvt_park(&w.park);
+    uvt_token_unref(k);
+    return rc;
+}
+
+/* ---- scopes ---- */
+
+bool uvt__token_foreign(const uvt_token_t *k, const uvt__shard *s) {
+    return k->tag != s->tag;
+}
+
+/* Hooks a scope to a token; true when the token is cancelled already. */
+bool uvt__token_bind(uvt_scope_t *sc, uvt_token_t *k) {
+    sc->token = uvt_token_ref(k);
+    sc->tok_prev = NULL;
+    sc->tok_next = k->scopes;
+    if (k->scopes) k->scopes->tok_prev = sc;
+    k->scopes = sc;
+    return k->done;
+}
+
+void uvt__token_unbind(uvt_scope_t *sc) {
+    uvt_token_t *k = sc->token;
+    if (sc->tok_prev) sc->tok_prev->tok_next = sc->tok_next;
+    else k->scopes = sc->tok_next;
+    if (sc->tok_next) sc->tok_next->tok_prev = sc->tok_prev;
+    sc->token = NULL;
+    uvt_token_unref(k);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The records under streams and listeners: making, owning, closing and recycling them.
+ */
+#include "io/io.h"
+#include <string.h>
+
+#define QUARANTINE 64 /* closed records that stay unused behind the one that is closed */
+
+struct uvt__io {
+    uvt__ioh *all;
+    struct {
+        uvt__ioh *head, *tail;
+        size_t count;
+    } closed[IO_KINDS];
+};
+
+static void release(uvt__shard *s) {
+    for (uvt__ioh *h = s->io->all, *next; h; h = next) {
+        next = h->all;
+        if (h->kind == IO_STREAM) uvt__stream_closed((uvt_stream_t *)h);
+        uvt__free(h);
+    }
+    uvt__free(s->io);
+    s->io = NULL;
+}
+
+static uvt__ioh *record(uvt__shard *s, int kind) {
+    static const size_t size[IO_KINDS] = { sizeof(uvt_stream_t), sizeof(uvt_listener_t) };
+    if (!s->io) {
+        if (!(s->io = uvt__calloc(sizeof *s->io))) return NULL;
+        s->io_release = release;
+    }
+    uvt__ioh *h = s->io->closed[kind].head, *all = NULL;
+    if (s->io->closed[kind].count > QUARANTINE) {
+        s->io->closed[kind].head = h->next;
+        s->io->closed[kind].count--;
+        all = h->all;
+        memset(h, 0, size[kind]);
+        h->all = all;
+        return h;
+    }
+    if (!(h = uvt__calloc(size[kind]))) return NULL;
+    h->all = s->io->all;
+    s->io->all = h;
+    return h;
+}
+
+static void recycle(uvt__ioh *h) {
+    uvt__shard *s = h->shard;
+    h->state = IO_FREE;
+    h->next = NULL;
+    if (s->io->closed[h->kind].count++ == 0) s->io->closed[h->kind].head = h;
+    else s->io->closed[h->kind].tail->next = h;
+    s->io->closed[h->kind].tail = h;
+}
+
+static int close_res(uvt__res *r) {
+    return uvt__io_close_wait(CONTAINER_OF(r, uvt__ioh, res));
+}
+
+void uvt__io_own(uvt__ioh *h, uvt__task *owner) {
+    uvt__io_disown(h);
+    h->res.owner = owner;
+    h->res.prev = NULL;
+    h->res.next = owner->res;
+    if (owner->res) owner->res->prev = &h->res;
+    owner->res = &h->res;
+}
+
+void uvt__io_disown(uvt__ioh *h) {
+    uvt__res *r = &h->res;
+    if (!r->owner) return;
+    if (r->prev) r->prev->next = r->next;
+    else r->owner->res = r->next;
+    if (r->next) r->next->prev = r->prev;
+    r->owner = NULL;
+}
+
+int uvt__io_new(uvt__shard *s, int kind, uvt__task *owner, const char *site, uvt__ioh **out) {
+    uvt__ioh *h = record(s, kind);
+    if (!h) return UV_ENOMEM;
+    h->shard = s;
+    h->kind = (uint8_t)kind;
+    h->res.site = site;
+    h->res.close = close_res;
+    int rc = UVT_UV(uv_tcp_init(s->loop, &h->uv.tcp));
+    if (rc < 0) {
+        recycle(h);
+        return rc;
+    }
+    h->uv.handle.data = h;
+    h->state = IO_OPEN;
+    s->stats.streams++;
+    uvt__handle_opened(s);
+    if (owner) uvt__io_own(h, owner);
+    *out = h;
+    return 0;
+}
+
+int uvt__io_check(const uvt__ioh *h) {
+    uvt__shard *s = uvt__here();
+    if (UNLIKELY(!s)) return UVT_ENOTASK;
+    if (UNLIKELY(!h)) return UV_EINVAL;
+    if (UNLIKELY(h->shard != s)) return UVT_ESHARD;
+    if (UNLIKELY(h->state != IO_OPEN)) return UV_EBADF;
+    return 0;
+}
+
+static void on_closed(uv_handle_t *uv) {
+    uvt__ioh *h = uv->data;
+    uvt__shard *s = h->shard;
+    if (h->kind == IO_STREAM) uvt__stream_closed((uvt_stream_t *)h);
+    uvt_park_t *p = h->closer;
+    h->closer = NULL;
+    recycle(h);
+    if (p) uvt_unpark(p, 0);
+    uvt__handle_closed(s);
+}
+
+void uvt__io_close(uvt__ioh *h) {
+    h->state = IO_CLOSING;
+    h->shard->stats.streams--;
+    uvt__io_disown(h);
+    if (h->kind == IO_STREAM) uvt__stream_closing((uvt_stream_t *)h);
+    else uvt__listener_closing((uvt_listener_t *)h);
+    uv_close(&h->uv.handle, on_closed);
+}
+
+int uvt__io_close_wait(uvt__ioh *h) {
+    uvt_park_t p = { .what = "close", .object = h };
+    uvt__io_close(h);
+    h->closer = &p;
+    return uvt__park_shielded(&p);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What streams and listeners share: a record with a uv handle in it that is owned by a task, closed once,
+ * and recycled (but not freed while the loop lives) after its close callback has run and a number of other
+ * records have been closed after it, so that a late call on it finds it closed rather than another's.
+ */
+#ifndef UVT_IO_H
+#define UVT_IO_H
+
+#include "core/core.h"
+
+enum { IO_STREAM, IO_LISTENER, IO_KINDS };
+enum { IO_FREE, IO_OPEN, IO_CLOSING };
+
+typedef struct uvt__ioh {
+    struct uvt__ioh *next;     /* in the queue of closed ones */
+    struct uvt__ioh *all;      /* every record there is */
+    uvt__shard *shard;
+    uvt__res res;              /* owner and site, valid while open */
+    uvt_park_t *closer;        /* who waits in close */
+    uint8_t state, kind;
+    bool connecting;           /* a stream that its connect has not given out yet */
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+    } uv;
+} uvt__ioh;
+
+struct uvt_stream {
+    uvt__ioh h;
+    void *data;               /* the user's word */
+    uvt_park_t *reader;       /* parked in a read, with its buffer */
+    char *rbuf;
+    size_t rsize;
+    bool reading;             /* uv_read_start is in force */
+    bool starved;             /* data was there and no reader; the next time reading stops */
+    bool in_read;             /* a task is in a reading call */
+    int read_end;             /* UV_EOF or an error: all that reads will ever say; 0 none */
+    char *stash;              /* bytes taken from the kernel for peek and read_until */
+    size_t stash_at, stash_len, stash_cap;
+    bool in_write;            /* a task is in a writing call */
+    bool in_flight;           /* wreq is libuv's */
+    bool torn;                /* a write ended half way */
+    int write_end;            /* error of an earlier write; 0 none */
+    uvt_park_t *writer;       /* parked until wreq (or the connect) is done */
+    char *wcopy;              /* what wreq is sending */
+    union {
+        uv_write_t write;
+        uv_connect_t connect;
+    } req;
+    uv_shutdown_t sreq;
+    uvt_park_t *shutter;
+    bool shutting;            /* sreq is libuv's */
+};
+
+struct uvt_listener {
+    uvt__ioh h;
+    uvt_park_t *accepter;
+    uvt_stream_t **out;       /* the accepter's */
+    const char *site;         /* the accepter's */
+    uvt__task *owner;         /* the accepter */
+    bool pending;             /* a connection waits inside libuv */
+    int failed;               /* what the next accept has to report */
+};
+
+/* A fresh record with its uv handle initialised, owned by the task (NULL: nobody yet). */
+int uvt__io_new(uvt__shard *s, int kind, uvt__task *owner, const char *site, uvt__ioh **out);
+/* 0 when an operation may use the record, else the code to return. */
+int uvt__io_check(const uvt__ioh *h);
+void uvt__io_own(uvt__ioh *h, uvt__task *owner);
+void uvt__io_disown(uvt__ioh *h);
+/* Starts closing: wakes whoever waits on it with UV_EBADF. */
+void uvt__io_close(uvt__ioh *h);
+/* Closes and waits until libuv has let go. */
+int uvt__io_close_wait(uvt__ioh *h);
+
+/* The parts of the kinds. */
+void uvt__stream_closing(uvt_stream_t *s);
+void uvt__stream_closed(uvt_stream_t *s);
+void uvt__listener_closing(uvt_listener_t *l);
+
+/* resolve.c: the addresses of a host, to be freed with uv_freeaddrinfo. */
+int uvt__resolve(const char *host, unsigned port, struct addrinfo **out);
+int uvt__parse_addr(const char *host, unsigned port, struct sockaddr_storage *addr);
+
+#endif

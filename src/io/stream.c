@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Streams: reading, ending and closing. (Writing is in write.c.)
+ *
+ * Reading stays armed between reads, since starting and stopping costs two epoll_ctl each. A parked reader's
+ * own buffer is what libuv reads into. When data is there and nobody reads, libuv is answered with "no
+ * buffer", which leaves the bytes in the kernel; only when that happens twice running (the task is busy
+ * elsewhere, and a level-triggered poll would spin) is reading stopped until the next reader comes.
+ */
+#include "io/io.h"
+#include <limits.h>
+#include <string.h>
+
+static void on_alloc(uv_handle_t *uv, size_t hint, uv_buf_t *buf) {
+    uvt_stream_t *s = uv->data;
+    (void)hint;
+    *buf = s->reader ? uv_buf_init(s->rbuf, (unsigned)s->rsize) : uv_buf_init(NULL, 0);
+}
+
+static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buf) {
+    uvt_stream_t *s = uv->data;
+    (void)buf;
+    if (n == 0) return;
+    if (n == UV_ENOBUFS && !s->reader) {
+        if (s->starved) {
+            uv_read_stop(uv);
+            s->reading = false;
+        }
+        s->starved = true;
+        return;
+    }
+    if (n < 0) {
+        uv_read_stop(uv);
+        s->reading = false;
+        s->read_end = (int)n;
+    }
+    uvt_park_t *p = s->reader;
+    s->reader = NULL;
+    if (p) uvt_unpark(p, (int)n);
+}
+
+static int read_abort(uvt_park_t *p) {
+    ((uvt_stream_t *)p->object)->reader = NULL;
+    return UVT_ABORT_DONE;
+}
+
+/* Waits for bytes from the kernel; the stash is not looked at. */
+static ssize_t read_kernel(uvt_stream_t *s, void *buf, size_t size) {
+    if (UNLIKELY(s->read_end != 0)) return s->read_end;
+    if (UNLIKELY(!s->reading)) {
+        int rc = UVT_UV(uv_read_start(&s->h.uv.stream, on_alloc, on_read));
+        if (rc < 0) return rc;
+        s->reading = true;
+    }
+    uvt_park_t p = { .what = "read", .object = s, .abort = read_abort };
+    s->reader = &p;
+    s->rbuf = buf;
+    s->rsize = size < INT_MAX ? size : INT_MAX;
+    s->starved = false;
+    return uvt_park(&p);
+}
+
+static int begin_read(uvt_stream_t *s, const void *buf, size_t size) {
+    int rc = uvt__io_check(s ? &s->h : NULL);
+    if (UNLIKELY(rc < 0)) return rc;
+    uvt__shard *here = s->h.shard;
+    if (UNLIKELY(!here->current)) return UVT_ENOTASK;
+    if (UNLIKELY(!buf || size == 0)) return UV_EINVAL;
+    if (UNLIKELY(s->in_read)) return UV_EBUSY;
+    rc = uvt__enter(here);
+    if (UNLIKELY(rc < 0)) return rc;
+    if (UNLIKELY(s->h.state != IO_OPEN)) return UV_EBADF;
+    if (UNLIKELY(s->in_read)) return UV_EBUSY;
+    s->in_read = true;
+    return 0;
+}
+
+static size_t take_stash(uvt_stream_t *s, void *buf, size_t size) {
+    size_t n = s->stash_len < size ? s->stash_len : size;
+    memcpy(buf, s->stash + s->stash_at, n);
+    s->stash_at += n;
+    s->stash_len -= n;
+    if (s->stash_len == 0) s->stash_at = 0;
+    return n;
+}
+
+/* Adds at least one byte to the stash, which may then hold up to `most`. */
+static ssize_t fill_stash(uvt_stream_t *s, size_t most) {
+    if (s->stash_at > 0) {
+        memmove(s->stash, s->stash + s->stash_at, s->stash_len);
+        s->stash_at = 0;
+    }
+    if (s->stash_len == s->stash_cap) {
+        size_t cap = s->stash_cap ? s->stash_cap * 2 : 1024;
+        if (cap > most && most > s->stash_len) cap = most;
+        char *more = uvt__alloc(cap);
+        if (!more) return UV_ENOMEM;
+        if (s->stash_len) memcpy(more, s->stash, s->stash_len);
+        uvt__free(s->stash);
+        s->stash = more;
+        s->stash_cap = cap;
+    }
+    ssize_t n = read_kernel(s, s->stash + s->stash_len, s->stash_cap - s->stash_len);
+    if (n > 0) s->stash_len += (size_t)n;
+    return n;
+}
+
+ssize_t uvt_read(uvt_stream_t *s, void *buf, size_t size) {
+    ssize_t n = begin_read(s, buf, size);
+    if (UNLIKELY(n < 0)) return n;
+    n = UNLIKELY(s->stash_len > 0) ? (ssize_t)take_stash(s, buf, size) : read_kernel(s, buf, size);
+    s->in_read = false;
+    return n;
+}
+
+int uvt_read_exact(uvt_stream_t *s, void *buf, size_t size, size_t *got) {
+    size_t have = 0;
+    ssize_t n = 0;
+    while (have < size && (n = uvt_read(s, (char *)buf + have, size - have)) > 0) have += (size_t)n;
+    if (got) *got = have;
+    return n < 0 ? (int)n : size == 0 ? UV_EINVAL : 0;
+}
+
+ssize_t uvt_peek(uvt_stream_t *s, void *buf, size_t size) {
+    ssize_t n = begin_read(s, buf, size);
+    if (n < 0) return n;
+    if (s->stash_len == 0) n = fill_stash(s, size);
+    if (n >= 0) {
+        n = (ssize_t)(s->stash_len < size ? s->stash_len : size);
+        memcpy(buf, s->stash + s->stash_at, (size_t)n);
+    }
+    s->in_read = false;
+    return n;
+}
+
+ssize_t uvt_read_until(uvt_stream_t *s, void *buf, size_t size, const void *delim, size_t len) {
+    if (!delim || len == 0 || len > 256) return UV_EINVAL;
+    ssize_t n = begin_read(s, buf, size);
+    if (n < 0) return n;
+    for (size_t seen = 0;;) {
+        size_t have = s->stash_len < size ? s->stash_len : size;
+        char *hit = have >= len ? memmem(s->stash + s->stash_at + seen, have - seen, delim, len) : NULL;
+        if (hit) {
+            n = (ssize_t)take_stash(s, buf, (size_t)(hit - (s->stash + s->stash_at)) + len);
+            break;
+        }
+        if (have == size) {
+            n = UV_EMSGSIZE;
+            break;
+        }
+        seen = have >= len ? have - (len - 1) : 0;
+        n = fill_stash(s, size);
+        if (n < 0) break;
+    }
+    s->in_read = false;
+    return n;
+}
+
+/* ---- shutdown, close ---- */
+
+static void on_shutdown(uv_shutdown_t *req, int status) {
+    uvt_stream_t *s = req->data;
+    uvt_park_t *p = s->shutter;
+    s->shutting = false;
+    s->shutter = NULL;
+    if (p) uvt_unpark(p, status);
+}
+
+static int shutdown_abort(uvt_park_t *p) {
+    ((uvt_stream_t *)p->object)->shutter = NULL; /* it goes on by itself */
+    return UVT_ABORT_DONE;
+}
+
+int uvt_shutdown(uvt_stream_t *s) {
+    int rc = uvt__io_check(s ? &s->h : NULL);
+    if (rc < 0) return rc;
+    if (s->in_write || s->shutting) return UV_EBUSY;
+    rc = uvt_checkpoint();
+    if (rc < 0) return rc;
+    if (s->h.state != IO_OPEN) return UV_EBADF;
+    if (s->in_write || s->shutting) return UV_EBUSY;
+    if (s->torn) return UVT_ETORN;
+    s->sreq.data = s;
+    rc = UVT_UV(uv_shutdown(&s->sreq, &s->h.uv.stream, on_shutdown));
+    if (rc < 0) return rc;
+    s->shutting = true;
+    uvt_park_t p = { .what = "shutdown", .object = s, .abort = shutdown_abort };
+    s->shutter = &p;
+    return uvt_park(&p);
+}
+
+static void wake(uvt_park_t **at, int rc) {
+    uvt_park_t *p = *at;
+    *at = NULL;
+    if (p) uvt_unpark(p, rc);
+}
+
+/* libuv calls neither read nor connection callbacks when it closes. */
+void uvt__stream_closing(uvt_stream_t *s) {
+    wake(&s->reader, UV_EBADF);
+    wake(&s->shutter, UV_EBADF);
+    if (!s->h.connecting) wake(&s->writer, UV_EBADF);
+}
+
+void uvt__stream_closed(uvt_stream_t *s) {
+    uvt__free(s->stash);
+    uvt__free(s->wcopy);
+    s->stash = s->wcopy = NULL;
+    s->stash_len = s->stash_cap = 0;
+}
+
+int uvt_close(uvt_stream_t *s) {
+    if (!s) return 0;
+    int rc = uvt__io_check(&s->h);
+    if (rc < 0) return rc;
+    return s->h.shard->current ? uvt__io_close_wait(&s->h) : UVT_ENOTASK;
+}
+
+int uvt_close_soon(uvt_stream_t *s) {
+    int rc = uvt__io_check(s ? &s->h : NULL);
+    if (rc == 0) uvt__io_close(&s->h);
+    return rc;
+}
+
+int uvt_stream_own(uvt_stream_t *s) {
+    int rc = uvt__io_check(s ? &s->h : NULL);
+    if (rc < 0) return rc;
+    if (!s->h.shard->current) return UVT_ENOTASK;
+    uvt__io_own(&s->h, s->h.shard->current);
+    return 0;
+}
+
+uv_stream_t *uvt_stream_handle(uvt_stream_t *s) {
+    return uvt__io_check(s ? &s->h : NULL) == 0 ? &s->h.uv.stream : NULL;
+}
+
+void uvt_stream_set_data(uvt_stream_t *s, void *data) {
+    s->data = data;
+}
+
+void *uvt_stream_data(const uvt_stream_t *s) {
+    return s->data;
+}

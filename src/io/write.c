@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Writing. What the socket takes at once goes by uv_try_write, straight from the caller's buffers. What it
+ * does not take is copied, a piece at a time, into a request of the stream's own, and the task waits until
+ * libuv has sent that piece: so a slow peer holds the writer back, and a cancelled writer leaves nothing of
+ * the caller's behind. A piece that is in flight when its writer is cancelled counts as written and is
+ * still sent, in order.
+ */
+#include "io/io.h"
+#include <limits.h>
+#include <string.h>
+
+#define PIECE ((size_t)64 << 10)
+#define BUFS 16
+
+/* Where a gathering write stands. */
+struct cursor {
+    const uv_buf_t *bufs;
+    unsigned n;   /* buffers left */
+    size_t at;    /* into the first */
+    size_t done;  /* bytes handed over */
+};
+
+static void advance(struct cursor *c, size_t bytes) {
+    c->done += bytes;
+    for (c->at += bytes; c->n && c->at >= c->bufs->len; c->n--, c->bufs++) c->at -= c->bufs->len;
+}
+
+static unsigned view(const struct cursor *c, uv_buf_t out[BUFS]) {
+    unsigned n = c->n < BUFS ? c->n : BUFS;
+    memcpy(out, c->bufs, n * sizeof *out);
+    out[0].base += c->at;
+    out[0].len -= c->at;
+    return n;
+}
+
+/* As much as the kernel takes now; 0 none. */
+static int try_now(uvt_stream_t *s, struct cursor *c) {
+    uv_buf_t bufs[BUFS];
+    int n = UVT_UV(uv_try_write(&s->h.uv.stream, bufs, view(c, bufs)));
+    if (n == UV_EAGAIN) return 0;
+    if (n > 0) advance(c, (size_t)n);
+    return n;
+}
+
+static void on_write(uv_write_t *req, int status) {
+    uvt_stream_t *s = req->data;
+    uvt_park_t *p = s->writer;
+    s->in_flight = false;
+    if (status < 0 && s->write_end == 0) s->write_end = status;
+    s->writer = NULL;
+    if (p) uvt_unpark(p, status);
+}
+
+static int write_abort(uvt_park_t *p) {
+    ((uvt_stream_t *)p->object)->writer = NULL;
+    return UVT_ABORT_DONE;
+}
+
+static int wait_flight(uvt_stream_t *s) {
+    uvt_park_t p = { .what = "write", .object = s, .abort = write_abort };
+    s->writer = &p;
+    return uvt_park(&p);
+}
+
+/* Copies the next piece and hands it to libuv. */
+static int send_piece(uvt_stream_t *s, struct cursor *c) {
+    uvt__free(s->wcopy);
+    s->wcopy = uvt__alloc(PIECE);
+    if (!s->wcopy) return UV_ENOMEM;
+    struct cursor look = *c;
+    size_t n = 0;
+    while (look.n && n < PIECE) {
+        size_t k = look.bufs->len - look.at;
+        if (k > PIECE - n) k = PIECE - n;
+        memcpy(s->wcopy + n, look.bufs->base + look.at, k);
+        n += k;
+        advance(&look, k);
+    }
+    uv_buf_t buf = uv_buf_init(s->wcopy, (unsigned)n);
+    s->req.write.data = s;
+    int rc = UVT_UV(uv_write(&s->req.write, &s->h.uv.stream, &buf, 1, on_write));
+    if (rc < 0) return rc;
+    s->in_flight = true;
+    *c = look;
+    return 0;
+}
+
+static int write_all(uvt_stream_t *s, struct cursor *c) {
+    advance(c, 0);
+    while (c->n) {
+        int rc = s->in_flight ? 0 : try_now(s, c);
+        if (LIKELY(rc > 0 && c->n == 0)) return 0;
+        if (rc < 0) return rc;
+        rc = s->in_flight ? 0 : send_piece(s, c);
+        if (rc == 0) rc = wait_flight(s);
+        if (UNLIKELY(s->h.state != IO_OPEN)) return UV_EBADF;
+        if (rc < 0) return rc == UV_ECANCELED && c->n == 0 ? 0 : rc;
+    }
+    return 0;
+}
+
+static int begin_write(uvt_stream_t *s) {
+    int rc = uvt__io_check(s ? &s->h : NULL);
+    if (UNLIKELY(rc < 0)) return rc;
+    if (UNLIKELY(s->in_write)) return UV_EBUSY;
+    if (UNLIKELY(s->torn)) return UVT_ETORN;
+    if (UNLIKELY(s->write_end != 0)) return s->write_end;
+    return 0;
+}
+
+int uvt_writev(uvt_stream_t *s, const uv_buf_t *bufs, unsigned n, size_t *written) {
+    if (written) *written = 0;
+    int rc = begin_write(s);
+    if (UNLIKELY(rc < 0)) return rc;
+    uvt__shard *here = s->h.shard;
+    if (UNLIKELY(!here->current)) return UVT_ENOTASK;
+    if (UNLIKELY(!bufs || n == 0)) return UV_EINVAL;
+    rc = uvt__enter(here);
+    if (UNLIKELY(rc < 0)) return rc;
+    rc = begin_write(s);
+    if (UNLIKELY(rc < 0)) return rc;
+    struct cursor c = { bufs, n, 0, 0 };
+    s->in_write = true;
+    rc = write_all(s, &c);
+    s->in_write = false;
+    if (UNLIKELY(rc < 0 && c.done > 0)) s->torn = true;
+    if (written) *written = c.done;
+    return rc;
+}
+
+int uvt_write(uvt_stream_t *s, const void *buf, size_t size, size_t *written) {
+    if (LIKELY(size <= UINT_MAX)) {
+        uv_buf_t b = uv_buf_init((char *)(uintptr_t)buf, (unsigned)size);
+        return uvt_writev(s, &b, buf || size == 0 ? 1 : 0, written);
+    }
+    size_t done = 0, n;
+    int rc = 0;
+    while (rc == 0 && done < size) {
+        uv_buf_t b = uv_buf_init((char *)(uintptr_t)buf + done, (unsigned)(size - done < INT_MAX ? size - done : INT_MAX));
+        rc = uvt_writev(s, &b, 1, &n);
+        done += n;
+    }
+    if (rc < 0 && done > 0) s->torn = true;
+    if (written) *written = done;
+    return rc;
+}
+
+ssize_t uvt_try_write(uvt_stream_t *s, const void *buf, size_t size) {
+    int rc = begin_write(s);
+    if (rc < 0) return rc;
+    if (!buf || size == 0) return UV_EINVAL;
+    if (s->in_flight) return UV_EAGAIN;
+    uv_buf_t b = uv_buf_init((char *)(uintptr_t)buf, (unsigned)(size < INT_MAX ? size : INT_MAX));
+    return UVT_UV(uv_try_write(&s->h.uv.stream, &b, 1));
+}
+
+int uvt_stream_mend(uvt_stream_t *s) {
+    int rc = uvt__io_check(s ? &s->h : NULL);
+    if (rc == 0) s->torn = false;
+    return rc;
+}
