@@ -31,7 +31,7 @@ typedef struct uvt_options {
                              that still run; default 5000 ms */
     unsigned stall_ms;    /* report a task that computed longer than this without suspending; default off */
     uint64_t seed;        /* not 0: ready tasks run in an order drawn from this seed (for tests) */
-    /* Receives every report (deadlock, stall, things left open, stragglers) as text lines, on the loop's
+    /* Receives every report (deadlock, stall, panic, things left open, stragglers) as text lines, on the loop's
      * thread and outside of tasks' own code; it must not call suspending functions. Default: nobody. */
     void (*report)(void *report_arg, const char *text);
     void *report_arg;

@@ -99,19 +99,20 @@ typedef struct uvt_scope {
     bool cancelled, shield, caught;
 } uvt_scope_t;
 
-/* Begins a scope in the calling task; options may be NULL (a scope to be cancelled by hand). Scopes of a
+/* uvt_scope_begin(uvt_scope_t *s, const uvt_scope_options *options)
+ * Begins a scope in the calling task; options may be NULL (a scope to be cancelled by hand). Scopes of a
  * task nest strictly: end them in the reverse order.
  * Suspends: never - On cancel: no effect - Thread: task
  * Errors: UV_EINVAL a time is negative when read as int64_t (UVT_FOREVER is allowed), or the scope is the
  *         innermost open one already */
-#define uvt_scope_begin(s, options) uvt_scope_begin_at((s), (options), UVT_SITE("scope"))
+#define uvt_scope_begin(s, ...) uvt_scope_begin_at((s), (__VA_ARGS__), UVT_SITE("scope"))
 /* The function behind the macro.
  * Suspends: never - On cancel: no effect - Thread: task - Errors: as uvt_scope_begin */
 UVT_EXTERN int uvt_scope_begin_at(uvt_scope_t *s, const uvt_scope_options *options, const char *site);
 
 /* Ends the innermost scope and says how. rc is the outcome of the code inside:
  *   rc is not UV_ECANCELED        rc: a result or another error wins over any cancel
- *   an outer scope is cancelled   UV_ECANCELED: the outermost one reports
+ *   an outer scope is cancelled   UV_ECANCELED: the outermost one reports (a shield keeps outer ones out)
  *   this scope's deadline fired   UV_ETIMEDOUT
  *   otherwise                     UV_ECANCELED; uvt_scope_caught(s) tells that it was this scope's own
  * Ending a scope that is not the innermost one of its task is an assertion (its inner scopes' memory is

@@ -40,11 +40,12 @@ UVT_EXTERN int uvt_set_open(uvt_set_t *set, const uvt_set_options *options);
  * Suspends: only when the set is full - On cancel: UV_ECANCELED, nothing was spawned - Thread: task
  * Errors: UV_EINVAL; UVT_ESTALE the set is closed; UV_ENOMEM */
 #define uvt_set_spawn(set, fn, arg) uvt_set_spawn_at((set), NULL, (fn), (arg), NULL, UVT_SITE(#fn))
-/* As uvt_set_spawn, with options (may be NULL), and *t (may be NULL) gets a handle to abort the member by;
+/* uvt_set_spawn_opts(set, t, fn, arg, const uvt_task_options *options): as uvt_set_spawn, with options (may
+ * be NULL), and *t (may be NULL) gets a handle to abort the member by;
  * it cannot be joined.
  * Suspends: only when the set is full - On cancel: UV_ECANCELED - Thread: task - Errors: as uvt_set_spawn */
-#define uvt_set_spawn_opts(set, t, fn, arg, options)                                                   \
-    uvt_set_spawn_at((set), (t), (fn), (arg), (options), UVT_SITE(#fn))
+#define uvt_set_spawn_opts(set, t, fn, arg, ...)                                                       \
+    uvt_set_spawn_at((set), (t), (fn), (arg), (__VA_ARGS__), UVT_SITE(#fn))
 /* The function behind both.
  * Suspends: only when the set is full - On cancel: UV_ECANCELED - Thread: task - Errors: as uvt_set_spawn */
 UVT_EXTERN int uvt_set_spawn_at(uvt_set_t *set, uvt_task_t *t, uvt_fn fn, void *arg,

@@ -2,7 +2,9 @@
  *
  * Tasks: stackful coroutines that belong to the loop they started on. Every task has an owner: the task
  * that spawned it, or a task set. When a task ends, the children that it neither joined nor detached are
- * cancelled and awaited before it counts as ended, so children may borrow their parent's locals.
+ * cancelled and awaited before it counts as ended. A child may borrow its parent's locals as long as it is
+ * joined, or its set closed, before they go out of scope; what must outlive the parent's body (it has
+ * returned when leftover children are awaited) belongs elsewhere.
  *
  * The end of a task, in this order: its body returns (or panics); children and sets left open are
  * cancelled and awaited; defers run, last first; streams left open are closed and reported; whoever joins
@@ -78,9 +80,9 @@ typedef struct uvt_task_options {
  * Suspends: never - On cancel: no effect (the child inherits an abort of its parent) - Thread: task
  * Errors: UV_EINVAL fn is NULL, stack size below the minimum; UV_ENOMEM */
 #define uvt_spawn(t, fn, arg) uvt_spawn_at((t), (fn), (arg), NULL, UVT_SITE(#fn))
-/* As uvt_spawn, with options (a pointer, may be NULL).
+/* uvt_spawn_opts(t, fn, arg, const uvt_task_options *options): as uvt_spawn, with options (may be NULL).
  * Suspends: never - On cancel: no effect - Thread: task - Errors: as uvt_spawn */
-#define uvt_spawn_opts(t, fn, arg, options) uvt_spawn_at((t), (fn), (arg), (options), UVT_SITE(#fn))
+#define uvt_spawn_opts(t, fn, arg, ...) uvt_spawn_at((t), (fn), (arg), (__VA_ARGS__), UVT_SITE(#fn))
 /* The function behind both macros.
  * Suspends: never - On cancel: no effect - Thread: task - Errors: as uvt_spawn */
 UVT_EXTERN int uvt_spawn_at(uvt_task_t *t, uvt_fn fn, void *arg, const uvt_task_options *options,
@@ -107,7 +109,7 @@ UVT_EXTERN int uvt_abort_why(uvt_task_t t, const char *text);
 /* Hands a task to the runtime: it is listed in dumps and cancelled and awaited at shutdown, and its
  * failure comes out of uvt_run. Uses the handle up.
  * Suspends: never - On cancel: no effect - Thread: task
- * Errors: UVT_ESTALE; UV_EBUSY a task is joining it; UV_EINVAL {0} */
+ * Errors: UVT_ESTALE; UV_EBUSY a task is joining it; UV_EINVAL {0}, or it belongs to a set */
 UVT_EXTERN int uvt_detach(uvt_task_t t);
 
 /* Whether a task has ended: 1, 0, or a code.

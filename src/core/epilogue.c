@@ -106,6 +106,7 @@ void uvt_panic(const char *format, ...) {
     t->outcome = UVT_PANICKED;
     uvt__ext *x = uvt__task_ext(t); /* without memory for it the message is lost, the outcome is not */
     if (x && !x->message[0]) memcpy(x->message, text, sizeof text);
+    uvt__report(s, "panic: task %s (%s): %s", uvt__name(t), t->site + strlen(t->site) + 1, text);
     /* The scopes are given up with their frames, but the sets that lie under them are still to be awaited. */
     char names[200];
     uvt__scopes_drop(s, t, names, sizeof names);

@@ -4,8 +4,8 @@
  *
  * Tasks run in batches from the loop's prepare and check hooks. Within a batch a task that suspends switches
  * straight to the next one; the loop's own stack is entered again when nothing is ready or the batch is
- * used up. A task that yields is put behind the next poll for I/O; one that is woken by another runs in
- * the same batch. A task that ends runs the next unstarted one on the same stack, without any switch, so a
+ * used up. A task that yields is put behind all that are ready and, after a few rounds, behind the next poll
+ * for I/O; one that is woken by another runs in the same batch. A task that ends runs the next unstarted one on the same stack, without any switch, so a
  * hundred thousand tasks that never suspend touch one stack.
  *
  * Nothing here may be entered from another thread; see mailbox.c for that.
@@ -20,6 +20,7 @@
 #endif
 
 #define BATCH 256  /* task runs between two polls */
+#define AGAIN 64   /* of them, how many may have yielded since the last poll */
 #define BUDGET 128 /* operations that may complete at once between two suspensions */
 
 __thread uvt__shard *uvt__tls __attribute__((tls_model("initial-exec")));
@@ -128,7 +129,12 @@ static uvt__task *pick(uvt__shard *s, uvt__stack *own) {
     for (;;) {
         if (UNLIKELY(s->left == 0)) return NULL;
         uvt__task *t = UNLIKELY(s->shuffle != 0) ? pop_shuffled(s) : pop(&s->ready);
-        if (!t) return NULL;
+        if (!t) {
+            if (!s->yielded.head || s->left <= BATCH - AGAIN) return NULL;
+            s->ready = s->yielded;
+            s->yielded.head = NULL;
+            continue;
+        }
         s->left--;
         s->stats.switches++;
         if (LIKELY(t->stack != NULL)) return t;

@@ -301,6 +301,11 @@ static bool owns_current(const uvt__shard *s, const uvt__task *t) {
     return false;
 }
 
+/* What a set's member or a detached task answers to join and detach. */
+static int not_ours(const uvt__shard *s, const uvt__task *t) {
+    return SET_OF(uvt__owner(&t->node)) == s->root ? UVT_ESTALE : UV_EINVAL;
+}
+
 int uvt_join(uvt_task_t h, uvt_result *r) {
     uvt__shard *s = uvt__here();
     uvt__task *t;
@@ -310,7 +315,7 @@ int uvt_join(uvt_task_t h, uvt_result *r) {
     if (UNLIKELY(rc < 0)) return rc;
     if (UNLIKELY(t->joiner != NULL)) return UV_EBUSY;
     if (UNLIKELY(owns_current(s, t))) return UVT_EDEADLK;
-    if (UNLIKELY(uvt__is_set(uvt__owner(&t->node)))) return SET_OF(uvt__owner(&t->node)) == s->root ? UVT_ESTALE : UV_EINVAL;
+    if (UNLIKELY(uvt__is_set(uvt__owner(&t->node)))) return not_ours(s, t);
     rc = uvt__enter(s);
     if (UNLIKELY(rc < 0)) return rc;
     if (LIKELY(t->id == h.id && t->state == T_DONE)) {
@@ -382,8 +387,9 @@ int uvt_detach(uvt_task_t h) {
     int rc = uvt__task_find(h, &t);
     if (rc < 0) return rc;
     if (t->joiner) return UV_EBUSY;
-    if (uvt__is_set(uvt__owner(&t->node))) return SET_OF(uvt__owner(&t->node)) == s->root ? UVT_ESTALE : UV_EINVAL;
+    if (uvt__is_set(uvt__owner(&t->node))) return not_ours(s, t);
     uvt__node *owner = uvt__owner(&t->node);
+    t->id = uvt__new_id(s); /* every copy of the handle is stale from now on */
     uvt__give_to_root(s, t);
     uvt__owner_recheck(owner);
     return 0;

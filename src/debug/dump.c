@@ -21,7 +21,8 @@ void uvt__report(uvt__shard *s, const char *format, ...) {
 static void describe(const uvt__task *t, unsigned depth, char *out, size_t size) {
     static const char *const states[] = { "free", "delayed", "ready", "running", "waits", "ended" };
     const char *state = t->flags & TF_STACKLESS && t->state != T_DONE ? "pending" : states[t->state];
-    int n = snprintf(out, size, "%*s%s (%s) %s", (int)depth * 2, "", uvt__name(t), t->site + strlen(t->site) + 1, state);
+    const char *place = t->site + strlen(t->site) + 1;
+    int n = snprintf(out, size, "%*s%s (%s) %s", (int)depth * 2, "", uvt__name(t), place, state);
     if (n < 0 || (size_t)n >= size) return;
     if (t->state == T_PARKED && t->park)
         snprintf(out + n, size - (size_t)n, " for %s %p%s", t->park->what, t->park->object,

@@ -1,38 +1,66 @@
 /* SPDX-License-Identifier: MIT
  *
- * Listening and accepting. libuv takes one connection from the kernel and holds it, with the poll off, until
- * it is accepted: so a connection that comes while nobody accepts simply waits there for the next accept.
+ * Listening and accepting. The listening socket is polled (uv_poll) and accepted from by hand: uv_listen
+ * takes connections ahead of us, and when descriptors run out it accepts and closes them, telling nobody.
+ * Here a connection stays in the kernel's backlog until a task takes it, and running out is an error code.
+ *
+ * The poll stays armed between accepts; it is stopped only when connections come twice running with nobody
+ * accepting, as a level-triggered poll would spin.
  */
 #include "io/io.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define BACKLOG 511
 
-/* Moves the connection that libuv holds into a stream for the accepter. */
-static int take(uvt_listener_t *l, uvt__task *owner, uvt_stream_t **out, const char *site) {
+static int accept_fd(int fd) {
+    int c;
+#ifdef SOCK_CLOEXEC
+    do c = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    while (c < 0 && errno == EINTR);
+#else
+    do c = accept(fd, NULL, NULL);
+    while (c < 0 && errno == EINTR);
+    if (c >= 0) (void)fcntl(c, F_SETFD, FD_CLOEXEC);
+#endif
+    return c < 0 ? uv_translate_sys_error(errno) : c;
+}
+
+/* Takes one connection off the backlog into a stream: UV_EAGAIN when there is none. A connection for which
+ * there is no memory is held for the next accept. */
+static int take(uvt_listener_t *l, uvt_stream_t **out, const char *site) {
     uvt__ioh *h;
-    int rc = uvt__io_new(l->h.shard, IO_STREAM, owner, site, &h);
+    if (l->held < 0) l->held = UVT_UV(accept_fd(l->fd));
+    if (l->held < 0) return l->held;
+    int rc = uvt__io_new(l->h.shard, IO_STREAM, -1, l->h.shard->current, site, &h);
     if (rc < 0) return rc;
-    rc = UVT_UV(uv_accept(&l->h.uv.stream, &h->uv.stream));
+    rc = UVT_UV(uv_tcp_open(&h->uv.tcp, l->held));
     if (rc < 0) {
         uvt__io_close(h);
         return rc;
     }
-    l->pending = false;
+    l->held = -1;
     (void)uv_tcp_nodelay(&h->uv.tcp, 1);
     *out = (uvt_stream_t *)h;
     return 0;
 }
 
-static void on_connection(uv_stream_t *uv, int status) {
-    uvt_listener_t *l = uv->data;
+static void on_poll(uv_poll_t *poll, int status, int events) {
+    uvt_listener_t *l = poll->data;
     uvt_park_t *p = l->accepter;
-    if (status == 0) l->pending = true;
+    (void)events;
     if (!p) {
-        if (status < 0) l->failed = status;
+        if (l->starved || status < 0) {
+            uv_poll_stop(poll);
+            l->polling = false;
+        }
+        l->starved = true;
         return;
     }
     l->accepter = NULL;
-    uvt_unpark(p, status < 0 ? status : take(l, l->owner, l->out, l->site));
+    uvt_unpark(p, status);
 }
 
 static int accept_abort(uvt_park_t *p) {
@@ -44,6 +72,24 @@ void uvt__listener_closing(uvt_listener_t *l) {
     uvt_park_t *p = l->accepter;
     l->accepter = NULL;
     if (p) uvt_unpark(p, UV_EBADF);
+    if (l->held >= 0) close(l->held);
+}
+
+/* Waits until a connection is there (or was: somebody may have withdrawn it). */
+static int wait_readable(uvt_listener_t *l) {
+    if (!l->polling) {
+        int rc = UVT_UV(uv_poll_start(&l->h.uv.poll, UV_READABLE, on_poll));
+        if (rc < 0) return rc;
+        l->polling = true;
+    }
+    uvt_park_t p = { .what = "accept", .object = l, .abort = accept_abort };
+    l->accepter = &p;
+    l->starved = false;
+    return uvt_park(&p);
+}
+
+static bool withdrawn(int rc) {
+    return rc == UV_EAGAIN || rc == UV_ECONNABORTED || rc == UV_EPROTO;
 }
 
 int uvt_accept_at(uvt_listener_t *l, uvt_stream_t **out, const char *site) {
@@ -54,21 +100,28 @@ int uvt_accept_at(uvt_listener_t *l, uvt_stream_t **out, const char *site) {
     if (!out) return UV_EINVAL;
     if (l->accepter) return UV_EBUSY;
     rc = uvt__enter(s);
-    if (rc < 0) return rc;
-    if (l->h.state != IO_OPEN) return UV_EBADF;
-    if (l->accepter) return UV_EBUSY;
-    if (l->pending) return take(l, s->current, out, site);
-    if (l->failed) {
-        rc = l->failed;
-        l->failed = 0;
-        return rc;
+    while (rc == 0) {
+        if (l->h.state != IO_OPEN) return UV_EBADF;
+        if (l->accepter) return UV_EBUSY;
+        rc = take(l, out, site);
+        if (!withdrawn(rc)) return rc;
+        rc = wait_readable(l);
     }
-    uvt_park_t p = { .what = "accept", .object = l, .abort = accept_abort };
-    l->accepter = &p;
-    l->out = out;
-    l->site = site;
-    l->owner = s->current;
-    return uvt_park(&p);
+    return rc;
+}
+
+/* A listening socket on addr; the descriptor, or a code. */
+static int listen_fd(const struct sockaddr *addr, int backlog) {
+    socklen_t size = addr->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    int on = 1, fd = socket(addr->sa_family, SOCK_STREAM, 0);
+    if (fd < 0) return uv_translate_sys_error(errno);
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0 &&
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 && bind(fd, addr, size) == 0 &&
+        listen(fd, backlog) == 0)
+        return fd;
+    int rc = uv_translate_sys_error(errno);
+    close(fd);
+    return rc;
 }
 
 int uvt_tcp_listen_at(uvt_listener_t **out, const char *host, unsigned port, int backlog, const char *site) {
@@ -77,15 +130,16 @@ int uvt_tcp_listen_at(uvt_listener_t **out, const char *host, unsigned port, int
     uvt__ioh *h;
     if (!s || !s->current) return UVT_ENOTASK;
     if (!out || backlog < 0 || uvt__parse_addr(host, port, &addr) < 0) return UV_EINVAL;
-    int rc = uvt__io_new(s, IO_LISTENER, s->current, site, &h);
-    if (rc < 0) return rc;
-    rc = UVT_UV(uv_tcp_bind(&h->uv.tcp, (struct sockaddr *)&addr, 0));
-    if (rc == 0) rc = UVT_UV(uv_listen(&h->uv.stream, backlog ? backlog : BACKLOG, on_connection));
+    int fd = UVT_UV(listen_fd((struct sockaddr *)&addr, backlog ? backlog : BACKLOG));
+    if (fd < 0) return fd;
+    int rc = uvt__io_new(s, IO_LISTENER, fd, s->current, site, &h);
     if (rc < 0) {
-        uvt__io_close(h);
+        close(fd);
         return rc;
     }
     *out = (uvt_listener_t *)h;
+    (*out)->fd = fd;
+    (*out)->held = -1;
     return 0;
 }
 
@@ -98,9 +152,10 @@ int uvt_listener_close(uvt_listener_t *l) {
 
 int uvt_listener_port(uvt_listener_t *l) {
     struct sockaddr_storage addr;
-    int size = sizeof addr, rc = uvt__io_check(l ? &l->h : NULL);
-    if (rc == 0) rc = uv_tcp_getsockname(&l->h.uv.tcp, (struct sockaddr *)&addr, &size);
+    socklen_t size = sizeof addr;
+    int rc = uvt__io_check(l ? &l->h : NULL);
     if (rc < 0) return rc;
+    if (getsockname(l->fd, (struct sockaddr *)&addr, &size) != 0) return uv_translate_sys_error(errno);
     return ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port
                                             : ((struct sockaddr_in *)&addr)->sin_port);
 }

@@ -31,7 +31,7 @@ static int connect_abort(uvt_park_t *p) {
 
 static int connect_one(uvt__shard *s, const struct sockaddr *addr, const char *site, uvt_stream_t **out) {
     uvt__ioh *h;
-    int rc = uvt__io_new(s, IO_STREAM, s->current, site, &h);
+    int rc = uvt__io_new(s, IO_STREAM, -1, s->current, site, &h);
     if (rc < 0) return rc;
     uvt_stream_t *st = (uvt_stream_t *)h;
     uvt_park_t p = { .what = "connect", .object = st, .abort = connect_abort };
@@ -168,7 +168,7 @@ int uvt_tcp_adopt_at(uvt_stream_t **out, int fd, const char *site) {
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 || type != SOCK_STREAM) return UV_EINVAL;
     if (getpeername(fd, (struct sockaddr *)&peer, &size) != 0) return UV_EINVAL;
     if (peer.ss_family != AF_INET && peer.ss_family != AF_INET6) return UV_EINVAL;
-    int rc = uvt__io_new(s, IO_STREAM, s->current, site, &h);
+    int rc = uvt__io_new(s, IO_STREAM, -1, s->current, site, &h);
     if (rc < 0) return rc;
     rc = UVT_UV(uv_tcp_open(&h->uv.tcp, fd));
     if (rc < 0) {

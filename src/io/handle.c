@@ -4,6 +4,7 @@
  */
 #include "io/io.h"
 #include <string.h>
+#include <unistd.h>
 
 #define QUARANTINE 64 /* closed records that stay unused behind the one that is closed */
 
@@ -77,14 +78,15 @@ void uvt__io_disown(uvt__ioh *h) {
     r->owner = NULL;
 }
 
-int uvt__io_new(uvt__shard *s, int kind, uvt__task *owner, const char *site, uvt__ioh **out) {
+int uvt__io_new(uvt__shard *s, int kind, int fd, uvt__task *owner, const char *site, uvt__ioh **out) {
     uvt__ioh *h = record(s, kind);
     if (!h) return UV_ENOMEM;
     h->shard = s;
     h->kind = (uint8_t)kind;
     h->res.site = site;
     h->res.close = close_res;
-    int rc = UVT_UV(uv_tcp_init(s->loop, &h->uv.tcp));
+    int rc = kind == IO_STREAM ? UVT_UV(uv_tcp_init(s->loop, &h->uv.tcp))
+                               : UVT_UV(uv_poll_init_socket(s->loop, &h->uv.poll, fd));
     if (rc < 0) {
         recycle(h);
         return rc;
@@ -93,7 +95,7 @@ int uvt__io_new(uvt__shard *s, int kind, uvt__task *owner, const char *site, uvt
     h->state = IO_OPEN;
     s->stats.streams++;
     uvt__handle_opened(s);
-    if (owner) uvt__io_own(h, owner);
+    uvt__io_own(h, owner);
     *out = h;
     return 0;
 }
@@ -125,6 +127,7 @@ void uvt__io_close(uvt__ioh *h) {
     if (h->kind == IO_STREAM) uvt__stream_closing((uvt_stream_t *)h);
     else uvt__listener_closing((uvt_listener_t *)h);
     uv_close(&h->uv.handle, on_closed);
+    if (h->kind == IO_LISTENER) close(((uvt_listener_t *)h)->fd); /* the poll is off it already */
 }
 
 int uvt__io_close_wait(uvt__ioh *h) {

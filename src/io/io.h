@@ -24,6 +24,7 @@ typedef struct uvt__ioh {
         uv_handle_t handle;
         uv_stream_t stream;
         uv_tcp_t tcp;
+        uv_poll_t poll;        /* a listener's */
     } uv;
 } uvt__ioh;
 
@@ -56,16 +57,15 @@ struct uvt_stream {
 
 struct uvt_listener {
     uvt__ioh h;
+    int fd;                   /* listening socket */
+    int held;                 /* a connection taken from it that has no stream yet; negative none */
     uvt_park_t *accepter;
-    uvt_stream_t **out;       /* the accepter's */
-    const char *site;         /* the accepter's */
-    uvt__task *owner;         /* the accepter */
-    bool pending;             /* a connection waits inside libuv */
-    int failed;               /* what the next accept has to report */
+    bool polling;             /* the poll is armed */
+    bool starved;             /* connections were there and no accepter; the next time polling stops */
 };
 
-/* A fresh record with its uv handle initialised, owned by the task (NULL: nobody yet). */
-int uvt__io_new(uvt__shard *s, int kind, uvt__task *owner, const char *site, uvt__ioh **out);
+/* A fresh record with its uv handle initialised (a listener's on fd), owned by the task. */
+int uvt__io_new(uvt__shard *s, int kind, int fd, uvt__task *owner, const char *site, uvt__ioh **out);
 /* 0 when an operation may use the record, else the code to return. */
 int uvt__io_check(const uvt__ioh *h);
 void uvt__io_own(uvt__ioh *h, uvt__task *owner);

@@ -69,7 +69,9 @@ int uvt_semaphore_acquire_many(uvt_semaphore_t *s, unsigned n) {
     }
     if (n == 0) return 0;
     if ((int64_t)n > s->limit && s->limit > 0) return UV_EINVAL;
-    struct uvt__sem_wait w = { .park = { .what = "semaphore", .object = s, .abort = wait_abort }, .prev = s->tail, .n = n };
+    struct uvt__sem_wait w = { .park = { .what = "semaphore", .object = s, .abort = wait_abort },
+                               .prev = s->tail,
+                               .n = n };
     if (s->tail) s->tail->next = &w;
     else s->head = &w;
     s->tail = &w;
