@@ -95,6 +95,7 @@ typedef struct uvt_scope {
     struct uvt_scope *tok_prev;
     uvt_reason reason;                 /* valid when cancelled */
     const char *site;                  /* where it was begun */
+    uint32_t sets;                     /* open task sets that lie directly under it */
     uint32_t magic;                    /* guards against a scope whose memory was reused */
     bool cancelled, shield, caught;
 } uvt_scope_t;

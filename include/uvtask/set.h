@@ -88,7 +88,7 @@ UVT_EXTERN int uvt_set_try_next(uvt_set_t *set, uvt_result *r);
 /* Waits until no member lives. Results stay for uvt_set_next. Returns the first failure that next has not
  * handed out (with fail_fast and discard: the first failure), or 0.
  * Suspends: may - On cancel: UV_ECANCELED, members go on - Thread: task
- * Errors: UVT_ESTALE; UV_EBUSY another task waits on this set */
+ * Errors: UVT_ESTALE; UV_EBUSY another task waits on this set; UVT_EDEADLK a member calls it */
 UVT_EXTERN int uvt_set_wait(uvt_set_t *set);
 
 /* Cancels every member that lives now. Later ones are not affected.

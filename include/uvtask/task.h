@@ -66,7 +66,7 @@ typedef struct uvt_result {
 } uvt_result;
 
 typedef struct uvt_task_options {
-    const char *name;        /* copied; default: the function's name */
+    const char *name;        /* copied, cut to 31 bytes; default: the function's name */
     size_t stack_size;       /* bytes, as uvt_options.stack_size; default: the runtime's */
     uint64_t start_after_ms; /* Node's setTimeout: until it is due, the task costs its record and no stack.
                                 Cancelled before that, it never runs, so let the spawner own what arg owns.

@@ -31,7 +31,8 @@ UVT_EXTERN int uvt_sleep_until(uint64_t deadline);
 /* What an interval does with ticks that passed while nobody waited. */
 typedef enum uvt_missed {
     UVT_MISSED_BURST, /* they come at once, one after another; the schedule stays */
-    UVT_MISSED_SKIP,  /* they are dropped; the next comes at a whole number of periods from the start */
+    UVT_MISSED_SKIP,  /* the late one comes at once, those after it that have passed too are dropped and
+                         counted; the next comes at a whole number of periods from the start */
     UVT_MISSED_DELAY  /* the next comes one period after the late one; the phase moves */
 } uvt_missed;
 
@@ -47,7 +48,7 @@ typedef struct uvt_interval {
  * Errors: UV_EINVAL period is 0 or beyond INT64_MAX, unknown policy */
 UVT_EXTERN int uvt_interval_init(uvt_interval_t *iv, uint64_t period_ms, uvt_missed missed);
 
-/* Waits for the next tick. Returns 0, or (UVT_MISSED_SKIP) the number of ticks dropped before this one.
+/* Waits for the next tick. Returns 0, or (UVT_MISSED_SKIP) the number of ticks dropped after this one.
  * Suspends: always - On cancel: UV_ECANCELED, the tick is not used up - Thread: task
  * Errors: UV_EINVAL */
 UVT_EXTERN int uvt_interval_tick(uvt_interval_t *iv);

@@ -127,6 +127,24 @@ void uvt__scope_fire(uvt__shard *s, uvt_scope_t *sc, uvt_reason why) {
     if (sc->timer.next) uvt__timer_disarm(s, &sc->timer);
     else if (sc->deadline != UVT_FOREVER) t->unarmed--;
     if (!(t->flags & TF_CANCELLED)) uvt__task_recheck(s, t);
+    uvt__sets_recheck(s, sc);
+}
+
+/* Cancels the sets that lie under a scope, or one inside it, if a cancel reaches them (now). */
+void uvt__sets_recheck(uvt__shard *s, const uvt_scope_t *sc) {
+    uvt__task *t = sc->task;
+    bool any = sc->sets > 0;
+    for (const uvt_scope_t *x = t->scope; x && x != sc; x = x->outer) any |= x->sets > 0;
+    if (!any) return;
     for (uvt__node *c = t->node.child; c; c = c->next)
-        if (uvt__is_set(c) && uvt__scope_reached(t, SET_OF(c)->scope)) walk(s, c, why);
+        if (uvt__is_set(c) && uvt__scope_reached(t, SET_OF(c)->scope))
+            walk(s, c, uvt__reason_at(t, SET_OF(c)->scope));
+}
+
+/* A scope ends before sets that lie under it: they come to lie under the next one. */
+void uvt__sets_move_out(uvt__task *t, uvt_scope_t *sc) {
+    for (uvt__node *c = t->node.child; c; c = c->next)
+        if (uvt__is_set(c) && SET_OF(c)->scope == sc) SET_OF(c)->scope = sc->outer;
+    if (sc->outer) sc->outer->sets += sc->sets;
+    sc->sets = 0;
 }

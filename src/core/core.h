@@ -202,6 +202,7 @@ struct uvt__shard {
     uvt__set *free_sets;
     struct uvt__chunk *chunks; /* memory of the records */
     uvt__stack_class *classes; /* stacks by size (stack.c) */
+    uint64_t trimmed_at;      /* when stacks gave pages back last, ms of uv_now */
     uvt__stack *dying;        /* stack of a task that has ended, until we are off it */
     uvt__set *root;           /* owner of main and of detached tasks */
     uvt_result main_result;
@@ -261,8 +262,9 @@ static inline uvt__node *uvt__owner(const uvt__node *n) {
 
 /* task.c */
 const char *uvt__name(const uvt__task *t);
-int uvt__task_new(uvt__shard *s, uvt__node *owner, uvt_fn fn, void *arg, const uvt_task_options *o, const char *site,
-                  uvt__task **out);
+/* ext: one made beforehand for it, or NULL; it stays the caller's when this fails. */
+int uvt__task_new(uvt__shard *s, uvt__node *owner, uvt_fn fn, void *arg, const uvt_task_options *o, uvt__ext *ext,
+                  const char *site, uvt__task **out);
 uvt__ext *uvt__task_ext(uvt__task *t);
 int uvt__task_find(uvt_task_t h, uvt__task **out); /* checks a handle on its shard */
 void uvt__task_body_done(uvt__shard *s, uvt__task *t, int rc);
@@ -296,6 +298,8 @@ bool uvt__scope_reached(const uvt__task *t, const uvt_scope_t *from); /* does a 
 void uvt__task_recheck(uvt__shard *s, uvt__task *t);                   /* after a change of its scopes */
 void uvt__scope_fire(uvt__shard *s, uvt_scope_t *sc, uvt_reason why);
 uvt_reason uvt__reason_at(const uvt__task *t, const uvt_scope_t *from);
+void uvt__sets_recheck(uvt__shard *s, const uvt_scope_t *sc);
+void uvt__sets_move_out(uvt__task *t, uvt_scope_t *sc);
 
 /* scope.c */
 void uvt__scopes_arm(uvt__shard *s, uvt__task *t);

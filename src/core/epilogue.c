@@ -68,7 +68,6 @@ static void wind_up(uvt__shard *s, uvt__task *t) {
         await_children(s, t); /* a defer may have spawned */
     }
     if (t->res) uvt_shielded(UVT_FOREVER, close_left_open, t);
-    if (t->flags & TF_STARTING) uvt__set_starting_ended(t);
 }
 
 void uvt__task_epilogue(uvt__shard *s, uvt__task *t, int rc) {
@@ -110,8 +109,6 @@ void uvt_panic(const char *format, ...) {
     /* The scopes are given up with their frames, but the sets that lie under them are still to be awaited. */
     char names[200];
     uvt__scopes_drop(s, t, names, sizeof names);
-    for (uvt__node *c = t->node.child; c; c = c->next)
-        if (uvt__is_set(c)) SET_OF(c)->scope = NULL;
     wind_up(s, t);
     uvt__leave(s, t);
 }

@@ -10,6 +10,7 @@
 #include "core/stack.h"
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DEFAULT_STACK ((size_t)64 << 10)
 #define DEFAULT_CACHE 256
@@ -46,9 +47,14 @@ static void maybe_jump(uvt__shard *s) {
 static void on_prepare(uv_prepare_t *h) {
     uvt__shard *s = h->data;
     if (s->virtual_clock && !s->ready.head) maybe_jump(s);
-    if (s->ready.head) uvt__run_batch(s);
+    bool ran = s->ready.head != NULL;
+    if (ran) uvt__run_batch(s);
     settle(s);
-    if (!s->idling) uvt__stacks_trim(s);
+    if (!s->idling) {
+        uvt__stacks_trim(s);
+        /* The poll's timeout is reckoned from the loop's time, which tasks may have left far behind. */
+        if (ran && s->wheel.armed) uv_update_time(s->loop);
+    }
     s->polling = true;
 }
 
@@ -133,12 +139,16 @@ static int shard_new(uvt__shard **out, uv_loop_t *loop, const uvt_options *o, bo
     if (!s) return UV_ENOMEM;
     int rc = take_options(s, o);
     if (rc == 0 && !loop) {
+        s->own_loop.backend_fd = -1;
         rc = UVT_UV(uv_loop_init(&s->own_loop));
         s->loop_made = rc == 0;
+        /* libuv 1.44 leaves its epoll descriptor open when it fails half way. */
+        if (rc < 0 && s->own_loop.backend_fd >= 0) close(s->own_loop.backend_fd);
         loop = &s->own_loop;
     }
     s->loop = loop;
     s->virtual_clock = virtual_clock;
+    s->clock = 1000000; /* where the virtual clock starts: any time but 0, which means "none" */
     if (rc == 0 && !(s->root = uvt__set_new(s, NULL))) rc = UV_ENOMEM;
     if (rc == 0) rc = uvt__mailbox_new(s, &s->mailbox);
     if (rc == 0 && (rc = make_hooks(s)) < 0) uvt_runtime_unref(s->mailbox);
@@ -153,7 +163,7 @@ static int shard_new(uvt__shard **out, uv_loop_t *loop, const uvt_options *o, bo
 }
 
 static int spawn_root(uvt__shard *s, uvt_fn fn, void *arg, const char *site, uvt__task **out) {
-    int rc = uvt__task_new(s, &s->root->node, fn, arg, NULL, site, out);
+    int rc = uvt__task_new(s, &s->root->node, fn, arg, NULL, NULL, site, out);
     if (rc == 0) s->root->live++;
     return rc;
 }

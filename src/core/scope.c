@@ -56,6 +56,7 @@ int uvt_scope_begin_at(uvt_scope_t *sc, const uvt_scope_options *o, const char *
     sc->token = NULL;
     sc->site = site;
     sc->magic = MAGIC;
+    sc->sets = 0;
     sc->cancelled = sc->caught = false;
     sc->shield = o->shield;
     sc->reason.code = UVT_REASON_NONE;
@@ -72,6 +73,7 @@ static void unlink_scope(uvt__shard *s, uvt__task *t, uvt_scope_t *sc) {
     if (sc->timer.next) uvt__timer_disarm(s, &sc->timer);
     else if (pending(sc)) t->unarmed--;
     if (sc->token) uvt__token_unbind(sc);
+    if (UNLIKELY(sc->sets > 0)) uvt__sets_move_out(t, sc);
     t->scope = sc->outer;
     sc->task = NULL;
     sc->magic = 0;
@@ -82,6 +84,7 @@ int uvt_scope_end(uvt_scope_t *sc, int rc) {
     uvt__shard *s = uvt__here();
     if (!s || !s->current) return UVT_ENOTASK;
     uvt__task *t = s->current;
+    if (UNLIKELY(!sc)) return UV_EINVAL;
     if (UNLIKELY(t->scope != sc)) {
         for (uvt_scope_t *x = t->scope; x; x = x->outer)
             UVT_ASSERT(x != sc, "uvt_scope_end on a scope that is not the innermost one");
@@ -142,11 +145,7 @@ int uvt_scope_set_shield(uvt_scope_t *sc, bool shield) {
     sc->shield = shield;
     uvt__task *t = sc->task;
     uvt__task_recheck(s, t);
-    if (!shield) { /* sets inside that the cancel reaches now */
-        for (uvt__node *c = t->node.child; c; c = c->next)
-            if (uvt__is_set(c) && uvt__scope_reached(t, SET_OF(c)->scope))
-                uvt__cancel_children(s, c, uvt__reason_at(t, SET_OF(c)->scope));
-    }
+    if (!shield) uvt__sets_recheck(s, sc);
     return 0;
 }
 
@@ -172,8 +171,7 @@ static int deadline_in(uint64_t ms, uint64_t *deadline) {
     uvt__shard *s = uvt__here();
     if (!s || !s->current) return UVT_ENOTASK;
     if (!valid_time(ms)) return UV_EINVAL;
-    *deadline = ms == 0 ? uvt__now(s) : ms == UVT_FOREVER ? ms : uvt__after(s, ms);
-    if (*deadline == 0) *deadline = 1;
+    *deadline = ms == 0 ? uvt__now(s) : uvt__after(s, ms);
     return 0;
 }
 

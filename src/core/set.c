@@ -27,6 +27,7 @@ uvt__set *uvt__set_new(uvt__shard *s, uvt__node *owner) {
     if (owner) {
         uvt__node_link(owner, &set->node);
         set->scope = TASK_OF(owner)->scope;
+        if (set->scope) set->scope->sets++;
     }
     return set;
 }
@@ -52,6 +53,7 @@ void uvt__set_free(uvt__shard *s, uvt__set *set) {
         uvt_unpark(&w->park, UVT_ESTALE);
     }
     if (uvt__owner(&set->node)) uvt__node_unlink(&set->node);
+    if (set->scope) set->scope->sets--;
     set->id = 0;
     set->qnext = s->free_sets;
     s->free_sets = set;
@@ -157,10 +159,11 @@ void uvt__set_abandon(uvt__shard *s, uvt__set *set) {
 
 /* ---- spawn ---- */
 
-static int spawn_now(uvt__shard *s, uvt__set *set, uvt_task_t *out, uvt_fn fn, void *arg, const uvt_task_options *o,
+static int spawn_now(uvt__set *set, uvt_task_t *out, uvt_fn fn, void *arg, const uvt_task_options *o, uvt__ext *ext,
                      const char *site) {
+    uvt__shard *s = uvt__here();
     uvt__task *t;
-    int rc = uvt__task_new(s, &set->node, fn, arg, o, site, &t);
+    int rc = uvt__task_new(s, &set->node, fn, arg, o, ext, site, &t);
     if (UNLIKELY(rc < 0)) return rc;
     set->live++;
     uvt__task *opener = TASK_OF(uvt__owner(&set->node));
@@ -199,19 +202,23 @@ static bool full(const uvt__set *set) {
     return set->limit && (set->live + set->granted >= set->limit || set->spawners);
 }
 
-int uvt_set_spawn_at(uvt_set_t *h, uvt_task_t *t, uvt_fn fn, void *arg, const uvt_task_options *o, const char *site) {
+/* Spawns when there is room. */
+static int spawn_in_turn(uvt_set_t *h, uvt_task_t *t, uvt_fn fn, void *arg, const uvt_task_options *o, uvt__ext *ext,
+                         const char *site) {
     uvt__set *set;
     int rc = find(h, &set);
     if (UNLIKELY(rc < 0)) return rc;
     if (UNLIKELY(!fn)) return UV_EINVAL;
-    if (UNLIKELY(full(set))) {
-        rc = wait_for_room(set);
-        if (rc < 0) return rc;
-        rc = spawn_now(uvt__here(), set, t, fn, arg, o, site);
-        if (rc < 0) give_room(set); /* the place goes on to the next */
-        return rc;
-    }
-    return spawn_now(uvt__here(), set, t, fn, arg, o, site);
+    if (LIKELY(!full(set))) return spawn_now(set, t, fn, arg, o, ext, site);
+    rc = wait_for_room(set);
+    if (rc < 0) return rc;
+    rc = spawn_now(set, t, fn, arg, o, ext, site);
+    if (rc < 0) give_room(set); /* the place goes on to the next */
+    return rc;
+}
+
+int uvt_set_spawn_at(uvt_set_t *h, uvt_task_t *t, uvt_fn fn, void *arg, const uvt_task_options *o, const char *site) {
+    return spawn_in_turn(h, t, fn, arg, o, NULL, site);
 }
 
 int uvt_set_try_spawn_at(uvt_set_t *h, uvt_task_t *t, uvt_fn fn, void *arg, const uvt_task_options *o,
@@ -221,7 +228,7 @@ int uvt_set_try_spawn_at(uvt_set_t *h, uvt_task_t *t, uvt_fn fn, void *arg, cons
     if (rc < 0) return rc;
     if (!fn) return UV_EINVAL;
     if (full(set)) return UV_EBUSY;
-    return spawn_now(uvt__here(), set, t, fn, arg, o, site);
+    return spawn_now(set, t, fn, arg, o, NULL, site);
 }
 
 /* ---- start: a member that says when it is ready ---- */
@@ -244,15 +251,15 @@ int uvt_set_start_at(uvt_set_t *h, uvt_fn fn, void *arg, void **value, const cha
     uvt_task_t t;
     int rc = uvt_checkpoint();
     if (rc < 0) return rc;
-    rc = uvt_set_spawn_at(h, &t, fn, arg, NULL, site);
-    if (rc < 0) return rc;
+    uvt__ext *x = uvt__calloc(sizeof *x);
+    if (!x) return UV_ENOMEM;
+    rc = spawn_in_turn(h, &t, fn, arg, NULL, x, site);
+    if (rc < 0) {
+        uvt__free(x);
+        return rc;
+    }
     struct starter st = { .park = { .what = "a member to start", .object = h->rec, .abort = start_abort },
                           .t = t.rec };
-    uvt__ext *x = uvt__task_ext(t.rec);
-    if (!x) { /* it could not tell us: it has not run yet, and never will */
-        t.rec->flags |= TF_SKIP | TF_STARTING;
-        return UV_ENOMEM;
-    }
     x->starter = &st.park;
     t.rec->flags |= TF_STARTING;
     rc = uvt_park(&st.park);
@@ -335,6 +342,13 @@ int uvt_set_next(uvt_set_t *h, uvt_result *r) {
     return 0;
 }
 
+/* Whether the calling task is below the set. */
+static bool inside(const uvt__shard *s, const uvt__set *set) {
+    for (const uvt__node *n = &s->current->node; n; n = uvt__owner(n))
+        if (n == &set->node) return true;
+    return false;
+}
+
 static int failure_of(const uvt__set *set) {
     if (set->error) return set->error;
     for (const uvt__task *t = set->done; t; t = t->qnext)
@@ -347,6 +361,7 @@ int uvt_set_wait(uvt_set_t *h) {
     int rc = find(h, &set);
     if (rc < 0) return rc;
     rc = uvt_checkpoint();
+    if (rc == 0 && set->id == h->id && set->live > 0 && inside(uvt__here(), set)) return UVT_EDEADLK;
     while (rc == 0 && set->id == h->id && set->live > 0) {
         if (set->waiter) return UV_EBUSY;
         if (set->closing) return UVT_ESTALE;
@@ -370,8 +385,10 @@ int uvt_set_detach_all(uvt_set_t *h) {
     int rc = find(h, &set);
     if (rc < 0) return rc;
     while (set->node.child) {
+        uvt__task *t = TASK_OF(set->node.child);
         set->live--;
-        uvt__give_to_root(s, TASK_OF(set->node.child));
+        t->id = uvt__new_id(s); /* every copy of its handle is stale from now on */
+        uvt__give_to_root(s, t);
     }
     int failure = drop_results(s, set);
     if (failure && s->root_failure == 0) s->root_failure = failure;
@@ -388,13 +405,6 @@ int uvt_set_len(const uvt_set_t *h) {
     uvt__set *set;
     int rc = find(h, &set);
     return rc < 0 ? rc : (int)(set->live + set->results);
-}
-
-/* Whether the calling task is below the set. */
-static bool inside(const uvt__shard *s, const uvt__set *set) {
-    for (const uvt__node *n = &s->current->node; n; n = uvt__owner(n))
-        if (n == &set->node) return true;
-    return false;
 }
 
 static bool any_cancelled(const uvt__set *set) {
@@ -415,7 +425,7 @@ int uvt_set_close(uvt_set_t *h) {
     set->closing = true;
     uvt__cancel_children(s, &set->node, (uvt_reason){ .code = UVT_REASON_OWNER });
     dismiss_waiter(set);
-    if (set->live > 0) wait_on(set, true, true);
+    while (set->live > 0) wait_on(set, true, true); /* a waiting spawner may have come in meanwhile */
     rc = failure_of(set);
     if (rc == 0 && (s->current->flags & TF_CANCELLED) && (cut_short || any_cancelled(set))) rc = UV_ECANCELED;
     uvt__set_free(s, set);

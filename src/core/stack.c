@@ -7,15 +7,18 @@
  * Stacks start at a page-multiple stride, which would put the hot tops of all of them on the same few sets
  * of the first-level cache; every top is therefore shifted by 192 bytes more than its neighbour's.
  *
- * Ended tasks' stacks go to a cache, last in first out, as they are hot. What a cached stack touched
- * beyond its first pages is given back when the loop goes idle; beyond the cache's bound a stack gives all
- * its pages back at once, and a slab of which no stack is in use is unmapped.
+ * Ended tasks' stacks go to a cache, last in first out, as they are hot. Those beyond the cache's bound lie
+ * idle in their slab: a slab of which no stack is in use is unmapped, which costs a sixth of giving the
+ * pages back one by one. What idle and cached stacks hold is given back when the loop is about to sleep
+ * for a while (or has not slept for a second): all of an idle one, all but the first pages of a cached one.
  *
  * The loop's thread alone comes here.
  */
 #include "core/stack.h"
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #if UVT_HAVE_VALGRIND
 #include <valgrind/valgrind.h>
@@ -33,6 +36,12 @@
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef PIDFD_SELF
+#define PIDFD_SELF (-10000)
+#endif
 #ifndef MAP_STACK
 #define MAP_STACK 0
 #endif
@@ -43,16 +52,20 @@
 #define PER_SLAB 64
 #define MIN_STACK ((size_t)16 << 10)
 #define MAX_STACK ((size_t)1 << 30)
+#define MANY 16 /* slabs of a class from which on new ones get their stacks' first pages in one go */
 #define COLOURS 9
 #define COLOUR_STEP 192
+#define DESCRIPTOR 128
+#define NAP_MS 20 /* a sleep of the loop from which on it pays to give pages back */
 #define KEEP ((size_t)16 << 10) /* bytes below the top that a cached stack may keep */
 
 struct uvt__slab {
     struct uvt__slab *next, *prev; /* all of the class, those with room first */
     uvt__stack_class *cls;
     char *base;
-    uint64_t free;                 /* bit per stack that is not in use and holds no pages */
-    uint64_t guarded;              /* bit per stack whose guard is in place */
+    uint64_t free;                 /* bit per stack that is neither in use nor in the cache */
+    uint64_t dirty;                /* of those, the ones that hold pages */
+    bool guarded;
 };
 
 struct uvt__stack_class {
@@ -60,7 +73,10 @@ struct uvt__stack_class {
     size_t size;              /* bytes per stack, guard included */
     struct uvt__slab slabs;   /* list head */
     uvt__stack *cache;        /* last in first out */
-    unsigned cached, undeep;  /* in the cache; of those, ahead of the first that may be deep */
+    unsigned count;           /* slabs */
+    unsigned cached;
+    unsigned shallow;         /* of those, from the back, how many hold their first pages only */
+    bool dirty;               /* some slab has dirty stacks */
 };
 
 static size_t page_size(void) {
@@ -120,33 +136,63 @@ static struct uvt__slab *slab_new(uvt__stack_class *c) {
     sl->cls = c;
     sl->free = ~(uint64_t)0;
     slab_link_front(c, sl);
+    c->count++;
     return sl;
 }
 
 static void slab_release(struct uvt__slab *sl) {
     munmap(sl->base, sl->cls->size * PER_SLAB);
     slab_unlink(sl);
+    sl->cls->count--;
     uvt__free(sl);
 }
 
-static bool guard(const uvt__shard *s, char *low) {
-    static bool no_install;
-    if (!no_install) {
-        if (madvise(low, page_size(), MADV_GUARD_INSTALL) == 0) return true;
-        no_install = true;
+/* Advice for one page of every stack of a slab, at `offset`, in one call: Linux 6.15 takes a list. */
+static bool advise_all(struct uvt__slab *sl, size_t offset, int advice) {
+#ifdef SYS_process_madvise
+    static bool no_list;
+    struct iovec pages[PER_SLAB];
+    for (unsigned i = 0; i < PER_SLAB; i++)
+        pages[i] = (struct iovec){ sl->base + i * sl->cls->size + offset, page_size() };
+    if (!no_list) {
+        long n = syscall(SYS_process_madvise, PIDFD_SELF, pages, PER_SLAB, advice, 0);
+        if (n == (long)(PER_SLAB * page_size())) return true;
+        no_list = true;
     }
-    return mprotect(low, page_size(), PROT_NONE) == 0 || s->opt.allow_unguarded;
+#endif
+    (void)sl, (void)offset, (void)advice;
+    return false;
+}
+
+static bool guard_each(const uvt__shard *s, struct uvt__slab *sl) {
+    static bool no_install;
+    for (unsigned i = 0; i < PER_SLAB; i++) {
+        char *low = sl->base + i * sl->cls->size;
+        if (!no_install && madvise(low, page_size(), MADV_GUARD_INSTALL) == 0) continue;
+        no_install = true;
+        if (mprotect(low, page_size(), PROT_NONE) != 0) return s->opt.allow_unguarded;
+    }
+    return true;
+}
+
+static bool guard(const uvt__shard *s, struct uvt__slab *sl) {
+    if (!advise_all(sl, 0, MADV_GUARD_INSTALL) && !guard_each(s, sl)) return false;
+    /* Where stacks are wanted by the thousand, a fault for each would be most of what a task costs. */
+    if (sl->cls->count > MANY) (void)advise_all(sl, sl->cls->size - page_size(), MADV_POPULATE_WRITE);
+    return true;
 }
 
 static uvt__stack *carve(uvt__shard *s, struct uvt__slab *sl) {
-    unsigned i = (unsigned)__builtin_ctzll(sl->free);
+    /* One that still holds pages, if there is one. */
+    unsigned i = (unsigned)__builtin_ctzll(sl->dirty ? sl->dirty : sl->free);
     size_t size = sl->cls->size;
     char *low = sl->base + i * size;
-    if (!(sl->guarded >> i & 1)) {
-        if (!guard(s, low)) return NULL;
-        sl->guarded |= (uint64_t)1 << i;
+    if (!sl->guarded && !(sl->guarded = guard(s, sl))) {
+        slab_release(sl);
+        return NULL;
     }
     sl->free &= ~((uint64_t)1 << i);
+    sl->dirty &= ~((uint64_t)1 << i);
     if (!sl->free) { /* full ones to the back */
         slab_unlink(sl);
         sl->prev = sl->cls->slabs.prev;
@@ -154,14 +200,13 @@ static uvt__stack *carve(uvt__shard *s, struct uvt__slab *sl) {
         sl->prev->next = sl;
         sl->cls->slabs.prev = sl;
     }
-    uvt__stack *st = (uvt__stack *)(low + size - 128);
-    _Static_assert(sizeof *st <= 128, "the descriptor fits");
+    uvt__stack *st = (uvt__stack *)(low + size - DESCRIPTOR);
+    _Static_assert(sizeof *st <= DESCRIPTOR, "the descriptor fits");
     st->low = low + page_size();
     st->top = (char *)st - (i % COLOURS) * COLOUR_STEP;
     st->slab = sl;
     st->index = i;
     st->fake = NULL;
-    st->deep = false;
     st->valgrind_id = VALGRIND_STACK_REGISTER(st->low, st->top);
 #if UVT_TSAN
     st->fiber = __tsan_create_fiber(0);
@@ -179,7 +224,7 @@ uvt__stack *uvt__stack_get(uvt__shard *s, size_t size, int *err) {
         c->cache = st->next;
         c->cached--;
         s->stats.stacks_cached--;
-        if (c->undeep) c->undeep--;
+        if (c->shallow > c->cached) c->shallow = c->cached;
     } else {
         struct uvt__slab *sl = c->slabs.next;
         if (sl == &c->slabs || !sl->free) sl = slab_new(c);
@@ -189,30 +234,23 @@ uvt__stack *uvt__stack_get(uvt__shard *s, size_t size, int *err) {
     return st;
 }
 
-static void discard(uvt__shard *s, uvt__stack *st) {
+/* Back to its slab, pages and all; the slab may go. */
+static void discard(uvt__stack *st) {
     struct uvt__slab *sl = st->slab;
     uvt__stack_class *c = sl->cls;
     unsigned i = st->index;
-    (void)s;
     VALGRIND_STACK_DEREGISTER(st->valgrind_id);
 #if UVT_TSAN
     __tsan_destroy_fiber(st->fiber);
 #endif
-    char *low = sl->base + i * c->size;
-#if UVT_ASAN
-    __asan_unpoison_memory_region(low + page_size(), c->size - page_size());
-#endif
-    bool was_full = sl->free == 0;
-    sl->free |= (uint64_t)1 << i;
-    if (sl->free == ~(uint64_t)0) {
-        slab_release(sl); /* all its pages in one go */
-        return;
-    }
-    (void)madvise(low + page_size(), c->size - page_size(), MADV_DONTNEED);
-    if (was_full) {
+    if (sl->free == 0) { /* it has room again: to the front */
         slab_unlink(sl);
         slab_link_front(c, sl);
     }
+    sl->free |= (uint64_t)1 << i;
+    sl->dirty |= (uint64_t)1 << i;
+    c->dirty = true;
+    if (sl->free == ~(uint64_t)0) slab_release(sl);
 }
 
 void uvt__stack_put(uvt__shard *s, uvt__stack *st) {
@@ -222,29 +260,47 @@ void uvt__stack_put(uvt__shard *s, uvt__stack *st) {
     __asan_unpoison_memory_region(st->low, (size_t)((char *)st->top - (char *)st->low));
 #endif
     if (c->cached >= s->opt.stack_cache) {
-        discard(s, st);
+        discard(st);
         return;
     }
-    st->deep = true;
     st->next = c->cache;
     c->cache = st;
     c->cached++;
-    c->undeep = 0;
     s->stats.stacks_cached++;
 }
 
-/* Called when the loop is about to sleep: cached stacks keep their first pages only. The cache is last in
- * first out, so those that were in use since the last time are in front. */
-void uvt__stacks_trim(uvt__shard *s) {
-    for (uvt__stack_class *c = s->classes; c; c = c->next) {
-        if (c->undeep == c->cached) continue;
-        for (uvt__stack *st = c->cache; st && st->deep; st = st->next) {
-            size_t room = (size_t)((char *)st + 128 - (char *)st->low);
-            if (room > KEEP) (void)madvise(st->low, room - KEEP, MADV_DONTNEED);
-            st->deep = false;
-        }
-        c->undeep = c->cached;
+/* Gives back what the dirty stacks of a slab hold, run by run. */
+static void clean(struct uvt__slab *sl) {
+    size_t size = sl->cls->size;
+    while (sl->dirty) {
+        unsigned i = (unsigned)__builtin_ctzll(sl->dirty), n = 1;
+        while (i + n < PER_SLAB && (sl->dirty >> (i + n) & 1)) n++;
+        (void)madvise(sl->base + i * size, n * size, MADV_DONTNEED); /* guards stay */
+        sl->dirty &= ~((n < 64 ? ((uint64_t)1 << n) - 1 : ~(uint64_t)0) << i);
     }
+}
+
+static void trim_class(uvt__stack_class *c) {
+    /* Last in first out: what was in use since the last time is in front. */
+    unsigned deep = c->cached - c->shallow;
+    for (uvt__stack *st = c->cache; deep > 0; st = st->next, deep--) {
+        size_t room = (size_t)((char *)st + DESCRIPTOR - (char *)st->low);
+        if (room > KEEP) (void)madvise(st->low, room - KEEP, MADV_DONTNEED);
+    }
+    c->shallow = c->cached;
+    if (!c->dirty) return;
+    /* Full slabs are at the back. */
+    for (struct uvt__slab *sl = c->slabs.next; sl != &c->slabs && sl->free; sl = sl->next) clean(sl);
+    c->dirty = false;
+}
+
+void uvt__stacks_trim(uvt__shard *s) {
+    uint64_t now = uv_now(s->loop), next = uvt__wheel_next(&s->wheel);
+    bool due = false;
+    for (uvt__stack_class *c = s->classes; c; c = c->next) due |= c->dirty || c->shallow < c->cached;
+    if (!due || (next < now + NAP_MS && now < s->trimmed_at + 1000)) return;
+    s->trimmed_at = now;
+    for (uvt__stack_class *c = s->classes; c; c = c->next) trim_class(c);
 }
 
 void uvt__stacks_release(uvt__shard *s) {
@@ -253,7 +309,7 @@ void uvt__stacks_release(uvt__shard *s) {
         for (uvt__stack *st = c->cache, *n; st; st = n) {
             n = st->next;
             s->stats.stacks_cached--;
-            discard(s, st);
+            discard(st);
         }
         while (c->slabs.next != &c->slabs) slab_release(c->slabs.next);
         uvt__free(c);

@@ -37,7 +37,6 @@ struct uvt__stack {
     uvt__stack *next;       /* in the cache */
     struct uvt__slab *slab; /* the mapping it is part of */
     unsigned index;         /* which part */
-    bool deep;              /* in the cache: may have touched more than it may keep */
     unsigned valgrind_id;
     void *fiber;            /* ThreadSanitizer's */
     void *fake;             /* AddressSanitizer's, while the stack is suspended */

@@ -103,8 +103,8 @@ static int apply_options(uvt__shard *s, uvt__task *t, const uvt_task_options *o)
 }
 
 /* Makes a task under owner and has it run, or (fn NULL) one without a stack. */
-int uvt__task_new(uvt__shard *s, uvt__node *owner, uvt_fn fn, void *arg, const uvt_task_options *o, const char *site,
-                  uvt__task **out) {
+int uvt__task_new(uvt__shard *s, uvt__node *owner, uvt_fn fn, void *arg, const uvt_task_options *o, uvt__ext *ext,
+                  const char *site, uvt__task **out) {
     uvt__task *t = s->free_tasks;
     if (UNLIKELY(!t)) {
         if (more_records(s) < 0) return UV_ENOMEM;
@@ -116,7 +116,7 @@ int uvt__task_new(uvt__shard *s, uvt__node *owner, uvt_fn fn, void *arg, const u
     t->scope = NULL;
     t->flags = 0;
     t->unarmed = 0;
-    t->ext = NULL;
+    t->ext = ext;
     t->node.up = 0;
     t->node.child = NULL;
     t->fn = fn;
@@ -136,7 +136,7 @@ int uvt__task_new(uvt__shard *s, uvt__node *owner, uvt_fn fn, void *arg, const u
     if (UNLIKELY(parent && parent->ext && parent->ext->locals)) {
         int rc = uvt__task_locals_inherit(t, parent);
         if (rc < 0) {
-            if (t->ext) ext_free(t->ext);
+            if (t->ext && t->ext != ext) ext_free(t->ext);
             return rc;
         }
     }
@@ -199,7 +199,7 @@ int uvt_spawn_at(uvt_task_t *out, uvt_fn fn, void *arg, const uvt_task_options *
     if (UNLIKELY(!s || !s->current)) return UVT_ENOTASK;
     if (UNLIKELY(!fn)) return UV_EINVAL;
     uvt__task *owner = s->current, *t;
-    int rc = uvt__task_new(s, &owner->node, fn, arg, o, site, &t);
+    int rc = uvt__task_new(s, &owner->node, fn, arg, o, NULL, site, &t);
     if (UNLIKELY(rc < 0)) return rc;
     if (UNLIKELY(owner->flags & TF_BASE_CANCELLED))
         uvt__cancel_task(s, t, (uvt_reason){ .code = UVT_REASON_OWNER, .text = owner->reason_text });
@@ -263,6 +263,7 @@ struct join {
 void uvt__task_finish(uvt__shard *s, uvt__task *t) {
     t->state = T_DONE;
     s->stats.tasks--;
+    if (UNLIKELY(t->flags & TF_STARTING)) uvt__set_starting_ended(t);
     uvt__node *owner = uvt__owner(&t->node);
     if (UNLIKELY(t->joiner != NULL)) {
         struct join *j = CONTAINER_OF(t->joiner, struct join, park);
@@ -283,7 +284,6 @@ void uvt__task_complete(uvt__shard *s, uvt__task *t, int status) {
     t->outcome = status == UV_ECANCELED && (t->flags & TF_BASE_CANCELLED) ? UVT_CANCELLED : UVT_RETURNED;
     t->status = status;
     if (t->flags & TF_STACKLESS) t->ext->stackless_end(t);
-    if (t->flags & TF_STARTING) uvt__set_starting_ended(t);
     uvt__task_finish(s, t);
 }
 

@@ -177,14 +177,22 @@ int uvt_sleep(uint64_t ms) {
 int uvt_sleep_until(uint64_t deadline) {
     uvt__shard *s = uvt__here();
     if (!s || !s->current) return UVT_ENOTASK;
-    return deadline <= uvt__now(s) ? uvt_yield() : sleep_due(s, deadline);
+    uint64_t now = uvt__now(s);
+    if (deadline <= now) return uvt_yield();
+    return sleep_due(s, deadline - now < FAR_AWAY ? deadline : UVT_FOREVER);
 }
 
 /* ---- intervals ---- */
 
+/* ms from now, rounded up, inside a runtime or not. */
+static uint64_t after(uint64_t ms) {
+    uvt__shard *s = uvt__here();
+    return s && s->virtual_clock ? s->clock + ms : (uv_hrtime() + 999999) / 1000000 + ms;
+}
+
 int uvt_interval_init(uvt_interval_t *iv, uint64_t period_ms, uvt_missed missed) {
     if (!iv || period_ms == 0 || (int64_t)period_ms < 0 || (unsigned)missed > UVT_MISSED_DELAY) return UV_EINVAL;
-    *iv = (uvt_interval_t){ .period = period_ms, .next = uvt_now() + period_ms, .missed = missed };
+    *iv = (uvt_interval_t){ .period = period_ms, .next = after(period_ms), .missed = missed };
     return 0;
 }
 
@@ -198,7 +206,7 @@ int uvt_interval_tick(uvt_interval_t *iv) {
         dropped = (now - due) / iv->period;
         iv->next = due + (dropped + 1) * iv->period;
     } else if (iv->missed == UVT_MISSED_DELAY) {
-        iv->next = now + iv->period;
+        iv->next = after(iv->period);
     }
     return dropped > INT32_MAX ? INT32_MAX : (int)dropped;
 }

@@ -26,6 +26,7 @@ struct uvt_token {
     uvt_scope_t *scopes;          /* bound ones */
     struct token_wait *waiters, **tail;
     uvt__timer_t timer;           /* cancel_after */
+    uvt__msg msg;                 /* a cancel, or after all references the end, on its way home */
 };
 
 static void cancel_tree(uvt__shard *s, uvt_token_t *root, uvt_reason_code code, const char *text);
@@ -66,7 +67,8 @@ uvt_token_t *uvt_token_ref(uvt_token_t *k) {
 static void destroy(void *arg) {
     for (uvt_token_t *k = arg, *up; k; k = up) {
         up = k->parent;
-        if (k->timer.next) uvt__timer_disarm(uvt__here(), &k->timer);
+        uvt__shard *s = uvt__here();
+        if (s && s->tag == k->tag) uvt__timer_disarm(s, &k->timer); /* else the wheel is gone */
         if (up) {
             if (k->prev) k->prev->next = k->next;
             else up->child = k->next;
@@ -77,17 +79,21 @@ static void destroy(void *arg) {
     }
 }
 
+/* Has fn(token) run on the token's loop. */
+static int send_home(uvt_token_t *k, void (*fn)(void *)) {
+    uvt_runtime_t *rt = uvt__registry_find(k->tag);
+    if (!rt) return UVT_EGONE;
+    k->msg = (uvt__msg){ .fn = fn, .arg = k, .embedded = true };
+    int rc = uvt__post_embedded(rt, &k->msg);
+    uvt_runtime_unref(rt);
+    return rc;
+}
+
 void uvt_token_unref(uvt_token_t *k) {
     if (!k || atomic_fetch_sub_explicit(&k->refs, 1, memory_order_acq_rel) != 1) return;
     uvt__shard *s = uvt__here();
-    if (!s || s->tag != k->tag) {
-        /* Its place in the tree is the other loop's: have it taken out there. */
-        uvt_runtime_t *rt = uvt__registry_find(k->tag);
-        int rc = rt ? uvt_post(rt, destroy, k) : UVT_EGONE;
-        if (rt) uvt_runtime_unref(rt);
-        if (rc == 0) return;
-    }
-    destroy(k);
+    /* Its place in the tree is its loop's: there it is taken out. */
+    if ((s && s->tag == k->tag) || send_home(k, destroy) < 0) destroy(k);
 }
 
 /* Marks a token and everything below, wakes and cancels. Children of a done token are done. */
@@ -135,15 +141,9 @@ int uvt_token_cancel(uvt_token_t *k, const char *text) {
     const char *none = NULL;
     atomic_compare_exchange_strong(&k->text, &none, text);
     if (atomic_exchange(&k->flag, true)) return 0;
-    uvt_runtime_t *rt = uvt__registry_find(k->tag);
-    if (!rt) return UVT_EGONE;
     uvt_token_ref(k);
-    int rc = uvt_post(rt, cancel_here, k);
-    if (rc < 0) {
-        uvt_token_unref(k);
-        if (rc != UVT_EGONE) atomic_store(&k->flag, false);
-    }
-    uvt_runtime_unref(rt);
+    int rc = send_home(k, cancel_here);
+    if (rc < 0) uvt_token_unref(k);
     return rc;
 }
 

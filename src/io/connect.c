@@ -6,6 +6,7 @@
  * the caller, closing the set cancels the others, which close theirs.
  */
 #include "io/io.h"
+#include <errno.h>
 #include <sys/socket.h>
 
 #define NEXT_ATTEMPT_MS 250 /* RFC 8305, section 5: "Connection Attempt Delay" */
@@ -165,7 +166,8 @@ int uvt_tcp_adopt_at(uvt_stream_t **out, int fd, const char *site) {
     if (!s || !s->current) return UVT_ENOTASK;
     if (!out) return UV_EINVAL;
     if (fd < 0) return UV_EBADF;
-    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 || type != SOCK_STREAM) return UV_EINVAL;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0) return errno == EBADF ? UV_EBADF : UV_EINVAL;
+    if (type != SOCK_STREAM) return UV_EINVAL;
     if (getpeername(fd, (struct sockaddr *)&peer, &size) != 0) return UV_EINVAL;
     if (peer.ss_family != AF_INET && peer.ss_family != AF_INET6) return UV_EINVAL;
     int rc = uvt__io_new(s, IO_STREAM, -1, s->current, site, &h);

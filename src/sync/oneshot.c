@@ -213,14 +213,12 @@ int uvt_spawn_oneshot_at(uvt_task_t *out, uvt_oneshot_t *o, void **value, const 
     if (!at_home(o)) return UVT_ESHARD;
     if (o->receiver || o->task) return UV_EBUSY;
     uvt__task *owner = s->current;
-    int rc = uvt__task_new(s, &owner->node, NULL, o, NULL, site, &t);
-    if (rc < 0) return rc;
-    uvt__ext *x = uvt__task_ext(t);
-    if (!x) {
-        uvt__node_unlink(&t->node);
-        s->stats.tasks--;
-        uvt__task_free(s, t);
-        return UV_ENOMEM;
+    uvt__ext *x = uvt__calloc(sizeof *x);
+    if (!x) return UV_ENOMEM;
+    int rc = uvt__task_new(s, &owner->node, NULL, o, NULL, x, site, &t);
+    if (rc < 0) {
+        uvt__free(x);
+        return rc;
     }
     x->stackless = o;
     x->stackless_end = task_end;
