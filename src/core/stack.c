@@ -8,8 +8,8 @@
  * of the first-level cache; every top is therefore shifted by 192 bytes more than its neighbour's.
  *
  * Ended tasks' stacks go to a cache, last in first out, as they are hot. Those beyond the cache's bound lie
- * idle in their slab: a slab of which no stack is in use is unmapped, which costs a sixth of giving the
- * pages back one by one. What idle and cached stacks hold is given back when the loop is about to sleep
+ * idle in their slab: when many slabs have no stack in use any more they are unmapped, which costs a sixth
+ * of giving the pages back one by one. What idle and cached stacks hold is given back when the loop is about to sleep
  * for a while (or has not slept for a second): all of an idle one, all but the first pages of a cached one.
  *
  * The loop's thread alone comes here.
@@ -57,6 +57,7 @@
 #define COLOUR_STEP 192
 #define DESCRIPTOR 128
 #define NAP_MS 20 /* a sleep of the loop from which on it pays to give pages back */
+#define SPARE_SLABS 32 /* slabs without a stack in use that are kept until the loop has time */
 #define KEEP ((size_t)16 << 10) /* bytes below the top that a cached stack may keep */
 
 struct uvt__slab {
@@ -74,6 +75,7 @@ struct uvt__stack_class {
     struct uvt__slab slabs;   /* list head */
     uvt__stack *cache;        /* last in first out */
     unsigned count;           /* slabs */
+    unsigned spare;           /* of those, how many have no stack in use or in the cache */
     unsigned cached;
     unsigned shallow;         /* of those, from the back, how many hold their first pages only */
     bool dirty;               /* some slab has dirty stacks */
@@ -137,6 +139,7 @@ static struct uvt__slab *slab_new(uvt__stack_class *c) {
     sl->free = ~(uint64_t)0;
     slab_link_front(c, sl);
     c->count++;
+    c->spare++;
     return sl;
 }
 
@@ -144,6 +147,7 @@ static void slab_release(struct uvt__slab *sl) {
     munmap(sl->base, sl->cls->size * PER_SLAB);
     slab_unlink(sl);
     sl->cls->count--;
+    if (sl->free == ~(uint64_t)0) sl->cls->spare--;
     uvt__free(sl);
 }
 
@@ -191,6 +195,7 @@ static uvt__stack *carve(uvt__shard *s, struct uvt__slab *sl) {
         slab_release(sl);
         return NULL;
     }
+    if (sl->free == ~(uint64_t)0) sl->cls->spare--;
     sl->free &= ~((uint64_t)1 << i);
     sl->dirty &= ~((uint64_t)1 << i);
     if (!sl->free) { /* full ones to the back */
@@ -250,7 +255,10 @@ static void discard(uvt__stack *st) {
     sl->free |= (uint64_t)1 << i;
     sl->dirty |= (uint64_t)1 << i;
     c->dirty = true;
-    if (sl->free == ~(uint64_t)0) slab_release(sl);
+    if (sl->free == ~(uint64_t)0) {
+        c->spare++;
+        if (c->spare > SPARE_SLABS) slab_release(sl);
+    }
 }
 
 void uvt__stack_put(uvt__shard *s, uvt__stack *st) {
@@ -290,7 +298,11 @@ static void trim_class(uvt__stack_class *c) {
     c->shallow = c->cached;
     if (!c->dirty) return;
     /* Full slabs are at the back. */
-    for (struct uvt__slab *sl = c->slabs.next; sl != &c->slabs && sl->free; sl = sl->next) clean(sl);
+    for (struct uvt__slab *sl = c->slabs.next, *next; sl != &c->slabs && sl->free; sl = next) {
+        next = sl->next;
+        if (sl->free == ~(uint64_t)0) slab_release(sl);
+        else clean(sl);
+    }
     c->dirty = false;
 }
 

@@ -23,7 +23,7 @@ struct uvt_token {
     uvt_token_t *parent;          /* holds a reference; NULL for a root */
     uvt_token_t *child;           /* children do not hold references downwards */
     uvt_token_t *prev, *next;     /* siblings */
-    uvt_scope_t *scopes;          /* bound ones */
+    uvt_scope_t *scopes, *last;   /* bound ones, oldest first */
     struct token_wait *waiters, **tail;
     uvt__timer_t timer;           /* cancel_after */
     uvt__msg msg;                 /* a cancel, or after all references the end, on its way home */
@@ -203,10 +203,11 @@ bool uvt__token_foreign(const uvt_token_t *k, const uvt__shard *s) {
 /* Hooks a scope to a token; true when the token is cancelled already. */
 bool uvt__token_bind(uvt_scope_t *sc, uvt_token_t *k) {
     sc->token = uvt_token_ref(k);
-    sc->tok_prev = NULL;
-    sc->tok_next = k->scopes;
-    if (k->scopes) k->scopes->tok_prev = sc;
-    k->scopes = sc;
+    sc->tok_next = NULL;
+    sc->tok_prev = k->last;
+    if (k->last) k->last->tok_next = sc;
+    else k->scopes = sc;
+    k->last = sc;
     return k->done;
 }
 
@@ -215,6 +216,7 @@ void uvt__token_unbind(uvt_scope_t *sc) {
     if (sc->tok_prev) sc->tok_prev->tok_next = sc->tok_next;
     else k->scopes = sc->tok_next;
     if (sc->tok_next) sc->tok_next->tok_prev = sc->tok_prev;
+    else k->last = sc->tok_prev;
     sc->token = NULL;
     uvt_token_unref(k);
 }
