@@ -69,14 +69,17 @@ typedef struct uvt_task_options {
     const char *name;        /* copied, cut to 31 bytes; default: the function's name */
     size_t stack_size;       /* bytes, as uvt_options.stack_size; default: the runtime's */
     uint64_t start_after_ms; /* Node's setTimeout: until it is due, the task costs its record and no stack.
-                                Cancelled before that, it never runs, so let the spawner own what arg owns.
-                                UVT_FOREVER never starts */
+                                Cancelled before that, it never runs. UVT_FOREVER never starts */
+    void (*drop)(void *arg); /* called in place of the body if that never runs (cancelled during the start
+                                delay; no memory for a stack), to release what arg owns. It runs on the
+                                loop outside of tasks and cannot suspend */
 } uvt_task_options;
 
 /* Spawns fn(arg) as a child of the calling task; it runs when the caller next suspends, never inside
  * uvt_spawn. *t gets the handle; t may be NULL, the caller owns the task all the same. A task without a
- * start delay always runs its body, even when it is cancelled first: its first suspending call then says
- * UV_ECANCELED.
+ * start delay runs its body even when it is cancelled first (its first suspending call then says
+ * UV_ECANCELED); only when there is no memory for its stack does it end, with status UV_ENOMEM, without
+ * having run: see uvt_task_options.drop.
  * Suspends: never - On cancel: no effect (the child inherits an abort of its parent) - Thread: task
  * Errors: UV_EINVAL fn is NULL, stack size below the minimum; UV_ENOMEM */
 #define uvt_spawn(t, fn, arg) uvt_spawn_at((t), (fn), (arg), NULL, UVT_SITE(#fn))

@@ -80,6 +80,7 @@ struct uvt__defer {
 typedef struct uvt__ext {
     struct uvt__defer *defers;  /* last registered first */
     uint32_t stack_size;        /* 0: the shard's default */
+    void (*drop)(void *arg);    /* called if the body never runs; may be NULL */
     uint32_t locals_set;        /* bit per key that has a value */
     void **locals;              /* UVT__KEYS values or NULL */
     void (*stackless_end)(uvt__task *t); /* TF_STACKLESS: called once, when the task ends */
@@ -138,7 +139,9 @@ struct uvt__set {
     uint32_t granted;         /* room promised to spawners that were woken and have not run yet */
     int32_t error;            /* first failure (fail_fast, discard) */
     bool fail_fast, discard;
-    bool closing;             /* in uvt_set_close, or its owner ends */
+    bool closing;             /* in uvt_set_close, or abandoned */
+    bool abandoned;           /* its owner has ended and awaits it: it frees itself */
+    void (*drop)(void *arg);  /* for members whose body never runs; may be NULL */
     bool wait_all;            /* the waiter wants live == 0, not just a result */
     uvt__set *qnext;          /* free list */
 };

@@ -35,9 +35,10 @@ static void push(uvt__queue *q, uvt__task *t) {
 /* With many tasks the stack of the one that runs next is not in the first-level cache: it is asked for as
  * early as it is known, a few dozen nanoseconds ahead. */
 static inline void fetch_stack(const uvt__task *t) {
-    __builtin_prefetch(t->sp, 1);
-    __builtin_prefetch((char *)t->sp + 64, 1);
-    __builtin_prefetch((char *)t->sp + 128, 1);
+    uintptr_t sp = (uintptr_t)t->sp; /* 0 for one that has not started: a prefetch of nothing is harmless */
+    __builtin_prefetch((void *)sp, 1);
+    __builtin_prefetch((void *)(sp + 64), 1);
+    __builtin_prefetch((void *)(sp + 128), 1);
 }
 
 static uvt__task *pop(uvt__queue *q) {

@@ -79,6 +79,7 @@ int uvt_set_open(uvt_set_t *h, const uvt_set_options *o) {
         set->limit = o->limit;
         set->fail_fast = o->fail_fast;
         set->discard = o->discard;
+        set->drop = o->drop;
     }
     *h = (uvt_set_t){ set, set->id };
     return 0;
@@ -143,7 +144,7 @@ void uvt__set_child_done(uvt__shard *s, uvt__set *set, uvt__task *t) {
             set->waiter = NULL;
             uvt_unpark(p, 0);
         }
-    } else if (set->closing && set->live == 0) {
+    } else if (set->abandoned && set->live == 0) {
         uvt__node *owner = uvt__owner(&set->node);
         abandoned_end(s, set);
         uvt__owner_recheck(owner);
@@ -152,7 +153,7 @@ void uvt__set_child_done(uvt__shard *s, uvt__set *set, uvt__task *t) {
 
 /* The owner ends with the set open: its members were cancelled; it goes when the last has left. */
 void uvt__set_abandon(uvt__shard *s, uvt__set *set) {
-    set->closing = true;
+    set->closing = set->abandoned = true;
     dismiss_waiter(set);
     if (set->live == 0) abandoned_end(s, set);
 }

@@ -89,9 +89,8 @@ static void start_due(uvt__timer_t *timer) {
     uvt__ready(uvt__here(), CONTAINER_OF(timer, uvt__task, timer));
 }
 
-static int apply_options(uvt__shard *s, uvt__task *t, const uvt_task_options *o) {
-    (void)s;
-    if (!o->name && !o->stack_size) return 0;
+static int apply_options(uvt__task *t, const uvt_task_options *o) {
+    if (!o->name && !o->stack_size && !o->drop) return 0;
     uvt__ext *x = uvt__task_ext(t);
     if (!x) return UV_ENOMEM;
     if (o->name) {
@@ -99,6 +98,7 @@ static int apply_options(uvt__shard *s, uvt__task *t, const uvt_task_options *o)
         t->flags |= TF_NAMED;
     }
     x->stack_size = (uint32_t)o->stack_size;
+    x->drop = o->drop;
     return 0;
 }
 
@@ -129,7 +129,7 @@ int uvt__task_new(uvt__shard *s, uvt__node *owner, uvt_fn fn, void *arg, const u
     if (UNLIKELY(o != NULL)) {
         rounded = *o;
         if (o->stack_size && (rounded.stack_size = uvt__stack_round(o->stack_size)) == 0) return UV_EINVAL;
-        int rc = apply_options(s, t, &rounded);
+        int rc = apply_options(t, &rounded);
         if (rc < 0) return rc;
     }
     uvt__task *parent = s->current;
@@ -279,11 +279,25 @@ void uvt__task_finish(uvt__shard *s, uvt__task *t) {
     }
 }
 
+/* The body will never run: what it was given is released by others. No task is current meanwhile, so that
+ * nothing in there can suspend. */
+static void drop(uvt__shard *s, uvt__task *t) {
+    uvt__node *owner = uvt__owner(&t->node);
+    void (*fn)(void *) = t->ext ? t->ext->drop : NULL;
+    uvt__task *current = s->current;
+    if (!fn && uvt__is_set(owner)) fn = SET_OF(owner)->drop;
+    if (!fn) return;
+    s->current = NULL;
+    fn(t->arg);
+    s->current = current;
+}
+
 /* Ends a task that has no code running: one without a stack, or that never started. */
 void uvt__task_complete(uvt__shard *s, uvt__task *t, int status) {
     t->outcome = status == UV_ECANCELED && (t->flags & TF_BASE_CANCELLED) ? UVT_CANCELLED : UVT_RETURNED;
     t->status = status;
     if (t->flags & TF_STACKLESS) t->ext->stackless_end(t);
+    else drop(s, t);
     uvt__task_finish(s, t);
 }
 
