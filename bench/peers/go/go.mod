@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: MIT
+module gobench
+
+go 1.19

@@ -1,0 +1,324 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Builds uvtask and its peers in release mode and measures them side by side:
+#
+#     sh bench/run.sh [WORKLOAD...]      all of them by default, about ten minutes
+#
+# Workloads: spawn_join set_next yield sem sleepers delayed echo http, and parts of two of them: sleepers_100k
+# sleepers_1m echo_64x64 echo_1024x64 echo_64x16k. On standard output, for each figure and each pair, the median of
+# the rounds:
+#
+#     WORKLOAD WHO VALUE UNIT
+#     ratio WORKLOAD uvtask/WHO VALUE
+#     # ...                              a remark: a peer that is not there, a sample that failed
+#
+# Environment: ROUNDS (5, no fewer) and SECS (2, whole seconds per load) for the measuring, SERVER_CPU (0) and
+# LOAD_CPU (1) for the pinning, BUILD for the build directory. Every single sample stays in $BUILD/samples.txt.
+# shellcheck disable=SC2317,SC3045  # functions are called by name; ulimit -n is in every shell that matters
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd) || exit 1
+root=$(dirname "$here")
+BUILD=${BUILD:-$root/build-bench}
+ROUNDS=${ROUNDS:-5}
+SECS=${SECS:-2}
+SERVER_CPU=${SERVER_CPU:-0}
+LOAD_CPU=${LOAD_CPU:-1}
+server='' failed=0
+PATH=$PATH:${HOME:-}/.cargo/bin
+
+say() { echo "# $*"; }
+note() { echo "bench: $*" >&2; }
+die() { note "$*"; exit 1; }
+have() { command -v "$1" > /dev/null 2>&1; }
+
+# bounded SECONDS COMMAND...: a benchmark program never runs for longer
+bounded() { timeout --foreground "$@"; }
+
+# ---- building ------------------------------------------------------------------------------------------------------
+
+# quietly LOG COMMAND...: the log is shown only when the command fails
+quietly() {
+    log=$1
+    shift
+    "$@" > "$log" 2>&1 || { tail -n 30 "$log" >&2; return 1; }
+}
+
+build_c() {
+    for tool in meson ninja cc taskset timeout; do
+        have $tool || die "no $tool; Debian: apt-get install gcc meson ninja-build pkg-config libuv1-dev util-linux"
+    done
+    if [ ! -f "$BUILD/build.ninja" ]; then
+        quietly "$BUILD/setup.log" meson setup "$BUILD" "$root" --buildtype=release -Dbench=true -Dtests=false \
+            -Ddemos=false || die "meson setup failed"
+    fi
+    quietly "$BUILD/ninja.log" ninja -C "$BUILD" || die "the build failed"
+}
+
+# Built from copies, so that cargo writes nothing into the source tree; from Debian's crates alone, without a lock.
+build_tokio() {
+    tokio_dir=$BUILD/tokio
+    have cargo || { say "skip tokio: no cargo (Debian: cargo)"; return 1; }
+    crates=$(dpkg -L librust-tokio-dev 2> /dev/null | sed -n 's,/tokio-[0-9.]*/Cargo.toml$,,p' | head -n 1)
+    [ -n "$crates" ] || { say "skip tokio: no crate (Debian: librust-tokio-dev)"; return 1; }
+    mkdir -p "$tokio_dir/src"
+    cp -p "$here/peers/tokio/Cargo.toml" "$tokio_dir/"
+    cp -p "$here/peers/tokio/src/main.rs" "$tokio_dir/src/"
+    rm -f "$tokio_dir/Cargo.lock"
+    (cd "$tokio_dir" && quietly "$BUILD/tokio.log" cargo build --release --offline --target-dir "$BUILD/cargo" \
+        --config 'source.crates-io.replace-with="debian"' --config "source.debian.directory=\"$crates\"") ||
+        { say "skip tokio: its build failed"; return 1; }
+}
+
+build_go() {
+    have go || { say "skip go: no go (Debian: golang-go)"; return 1; }
+    (cd "$here/peers/go" && CGO_ENABLED=0 GOPROXY=off GOTOOLCHAIN=local GOFLAGS=-buildvcs=false \
+        quietly "$BUILD/go.log" go build -o "$BUILD/go_bench" .) || { say "skip go: its build failed"; return 1; }
+}
+
+# Leaves the shell in the build directory: from here on every program is a short relative path.
+build() {
+    mkdir -p "$BUILD" || exit 1
+    BUILD=$(cd "$BUILD" && pwd) || exit 1
+    note "building in $BUILD"
+    build_c
+    peers=
+    build_tokio && peers="$peers tokio"
+    build_go && peers="$peers go"
+    if have node; then
+        cp -R "$here/peers/node" "$BUILD/" && peers="$peers node"
+    else
+        say "skip node: no node (Debian: nodejs)"
+    fi
+    cd "$BUILD" || exit 1
+}
+
+# ---- who takes part, and how each is called ------------------------------------------------------------------------
+
+among() { case " $2 " in *" $1 "*) return 0 ;; esac; return 1; }
+
+# program KIND WHO: the command line of a micro, echo or http program; empty where WHO has none
+program() {
+    case $1.$2 in
+    micro.tokio) echo ./cargo/release/tokio_bench ;;
+    *.tokio) echo "./cargo/release/tokio_bench $1" ;;
+    micro.go) echo env GOMAXPROCS=1 ./go_bench ;;
+    *.go) echo "env GOMAXPROCS=1 ./go_bench $1" ;;
+    *.node) echo "node node/$1.js" ;;
+    *) if [ -x "bench/$2_$1" ]; then echo "./bench/$2_$1"; fi ;;
+    esac
+}
+
+# backwards WORD...: every second round runs the programs in the opposite order
+backwards() {
+    out=
+    for w in "$@"; do out="$w $out"; done
+    echo "$out"
+}
+
+# interleave FUNCTION WORKLOAD "WHO..." ARG...: calls FUNCTION WORKLOAD WHO ARG... in rounds
+interleave() {
+    fn=$1 workload=$2 whos=$3
+    shift 3
+    round=1
+    while [ "$round" -le "$ROUNDS" ]; do
+        note "$workload, round $round of $ROUNDS"
+        order=$whos
+        # shellcheck disable=SC2086
+        [ $((round % 2)) = 1 ] || order=$(backwards $whos)
+        for who in $order; do
+            "$fn" "$workload" "$who" "$@" && continue
+            say "failed: $workload $who, round $round"
+            [ "$who" != uvtask ] || failed=1
+        done
+        round=$((round + 1))
+    done
+    summary "$workload"
+}
+
+# record WORKLOAD WHO: keeps the "SUFFIX VALUE UNIT" lines in out.txt, with their round
+record() {
+    awk -v w="$1" -v who="$2" -v r="$round" '{ s = $1 == "-" ? "" : $1; print r, w s, who, $2, $3 }' out.txt \
+        >> samples.txt
+}
+
+# summary WORKLOAD: medians and ratios of what was recorded under that name
+summary() {
+    awk -v w="$1" '
+        $2 == w || index($2, w "_") == 1 {
+            if (!(($2, $3) in unit)) { order[++n] = $2 SUBSEP $3; unit[$2, $3] = $5 }
+            v[$2, $3, $1] = $4
+            if ($1 > rounds) rounds = $1
+        }
+        function median(a, m,   i, j, t) {
+            for (i = 2; i <= m; i++) { t = a[i]; for (j = i - 1; j > 0 && a[j] > t; j--) a[j + 1] = a[j]; a[j + 1] = t }
+            return m % 2 ? a[(m + 1) / 2] : (a[m / 2] + a[m / 2 + 1]) / 2
+        }
+        function show(x) { return sprintf(x >= 1000 ? "%.0f" : x >= 10 ? "%.1f" : "%.3f", x) }
+        END {
+            for (pass = 1; pass <= 2; pass++) for (f = 1; f <= n; f++) {
+                split(order[f], k, SUBSEP)
+                if (shown[k[1], pass]++) continue
+                for (i = 1; i <= n; i++) { # every who of this figure, in the order they first ran
+                    name = k[1]; split(order[i], q, SUBSEP)
+                    if (q[1] != name || (pass == 2 && q[2] == "uvtask")) continue
+                    m = 0
+                    for (r = 1; r <= rounds; r++) {
+                        if (!((name, q[2], r) in v)) continue
+                        if (pass == 1) a[++m] = v[name, q[2], r]
+                        else if (((name, "uvtask", r) in v) && v[name, q[2], r] > 0)
+                            a[++m] = v[name, "uvtask", r] / v[name, q[2], r]
+                    }
+                    if (!m) continue
+                    x = median(a, m)
+                    if (pass == 1) print name, q[2], show(x), unit[name, q[2]]
+                    else printf "ratio %s uvtask/%s %.3f\n", name, q[2], x
+                }
+            }
+        }' samples.txt
+}
+
+# ---- tasks alone ---------------------------------------------------------------------------------------------------
+
+# micro WORKLOAD WHO ARG...: one fresh process, bounded
+micro() {
+    m_workload=$1 m_who=$2
+    shift 2
+    # shellcheck disable=SC2046
+    bounded 120 $(program micro "$m_who") "$@" > out.txt || return 1
+    record "$m_workload" "$m_who"
+}
+
+# asleep WORKLOAD WHO N: the peer of a delayed task is one asleep
+asleep() {
+    kind=sleepers
+    case $1.$2 in delayed*.uvtask) kind=delayed ;; esac
+    micro "$1" "$2" "$kind" "$3"
+}
+
+# enough_memory KIB WORKLOAD
+enough_memory() {
+    free=$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)
+    [ "${free:-0}" -ge "$1" ] || { say "skip $2: needs $(($1 / 1048576)) GiB of free memory"; return 1; }
+}
+
+sleepers_100k() { interleave asleep sleepers_100k "uvtask $peers" 100000; }
+sleepers_1m() { enough_memory 6291456 sleepers_1m && interleave asleep sleepers_1m "uvtask $peers" 1000000; }
+delayed() {
+    whos=uvtask
+    among tokio "$peers" && whos="uvtask tokio"
+    enough_memory 2097152 delayed_1m && interleave asleep delayed_1m "$whos" 1000000
+}
+
+# ---- servers -------------------------------------------------------------------------------------------------------
+
+# Killed, not asked: every server must be gone at once, and none has anything to lose.
+stop() {
+    [ -n "$server" ] || return 0
+    kill -9 "$server" 2> /dev/null
+    wait "$server" 2> /dev/null
+    server=
+}
+
+# start KIND WHO: a server on its own cpu; sets $server, its process, and $port, which it picks and prints
+start() {
+    rm -f port.txt
+    # shellcheck disable=SC2046
+    taskset -c "$SERVER_CPU" $(program "$1" "$2") 0 > port.txt &
+    server=$!
+    port='' waited=0
+    while [ -z "$port" ] && [ "$waited" -lt 100 ] && kill -0 "$server" 2> /dev/null; do
+        sleep 0.05
+        port=$(head -n 1 port.txt 2> /dev/null)
+        waited=$((waited + 1))
+    done
+    [ -n "$port" ] || { stop; return 1; }
+}
+
+# one_echo WORKLOAD WHO CONNECTIONS BYTES
+one_echo() {
+    start echo "$2" || return 1
+    bounded $((SECS + 30)) taskset -c "$LOAD_CPU" ./bench/loadgen echo "$port" "$3" "$4" "$SECS" "$server" \
+        > out.txt
+    rc=$?
+    stop
+    [ "$rc" = 0 ] || return 1
+    record "$1" "$2"
+}
+
+# one_http WORKLOAD WHO: one second of wrk to warm up, then the one that counts
+one_http() {
+    start http "$2" || return 1
+    bounded 30 taskset -c "$LOAD_CPU" wrk -t1 -c64 -d1s "http://127.0.0.1:$port/" > wrk.txt &&
+        before=$(./bench/loadgen cpu "$server") &&
+        bounded $((SECS + 30)) taskset -c "$LOAD_CPU" wrk -t1 -c64 -d"$SECS"s "http://127.0.0.1:$port/" \
+            > wrk.txt &&
+        after=$(./bench/loadgen cpu "$server") &&
+        awk -v cpu=$((after - before)) '
+            / requests in / { n = $1 }
+            /^Requests\/sec:/ { rate = $2 }
+            /Socket errors:|Non-2xx/ { print "# wrk: " $0 > "/dev/stderr"; bad = 1 }
+            END { if (bad || !n) exit 1; print "-", rate, "req/s"; print "_cpu", cpu / n, "ns/req" }' \
+            wrk.txt > out.txt
+    rc=$?
+    stop
+    [ "$rc" = 0 ] || return 1
+    record "$1" "$2"
+}
+
+two_cpus() {
+    taskset -c "$SERVER_CPU" true 2> /dev/null && taskset -c "$LOAD_CPU" true 2> /dev/null && return 0
+    say "skip $1: needs cpu $SERVER_CPU for the server and cpu $LOAD_CPU for the load"
+    return 1
+}
+
+echo_load() { two_cpus "$1" && interleave one_echo "$1" "uvtask uv epoll $peers" "$2" "$3"; }
+echo_64x64() { echo_load echo_64x64 64 64; }
+echo_64x16k() { echo_load echo_64x16k 64 16384; }
+echo_1024x64() {
+    if [ "$(ulimit -n)" != unlimited ] && [ "$(ulimit -n)" -lt 1200 ]; then
+        say "skip echo_1024x64: needs 1200 descriptors, ulimit -n is $(ulimit -n)"
+        return
+    fi
+    echo_load echo_1024x64 1024 64
+}
+
+http() {
+    have wrk || { say "skip http: no wrk (Debian: wrk)"; return; }
+    [ -n "$(program http uvtask)" ] || { say "skip http: no llhttp (Debian 12: node-llhttp)"; return; }
+    two_cpus http && interleave one_http http "uvtask uv $peers"
+}
+
+# ---- main ----------------------------------------------------------------------------------------------------------
+
+case $ROUNDS$SECS in *[!0-9]*) die "ROUNDS and SECS are whole numbers" ;; esac
+[ "$ROUNDS" -ge 5 ] || { note "ROUNDS: five at least"; ROUNDS=5; }
+[ "$SECS" -ge 1 ] || SECS=1
+[ $# -gt 0 ] || set -- spawn_join set_next yield sem sleepers delayed echo http
+for w in "$@"; do
+    case $w in
+    spawn_join | set_next | yield | sem | sleepers | sleepers_100k | sleepers_1m | delayed | delayed_1m) ;;
+    echo | echo_64x64 | echo_1024x64 | echo_64x16k | http) ;;
+    *) die "no workload $w; there are spawn_join set_next yield sem sleepers delayed echo http" ;;
+    esac
+done
+ulimit -n "$(ulimit -Hn)" 2> /dev/null
+
+trap stop EXIT
+trap 'exit 130' INT TERM HUP
+build
+: > samples.txt
+awk -v n="$(getconf _NPROCESSORS_ONLN)" '$1 > n / 4 {
+    print "bench: the load average is " $1 " on " n " processors: expect noise" }' /proc/loadavg >&2
+
+for w in "$@"; do
+    case $w in
+    spawn_join | set_next | yield | sem) interleave micro "$w" "uvtask $peers" "$w" ;;
+    sleepers) sleepers_100k; sleepers_1m ;;
+    delayed | delayed_1m) delayed ;;
+    echo) echo_64x64; echo_1024x64; echo_64x16k ;;
+    *) "$w" ;;
+    esac
+done
+exit $failed
