@@ -66,8 +66,7 @@ enum {
     TF_STACKLESS = 32,       /* a oneshot stands behind it */
     TF_STARTING = 64,        /* spawned by uvt_set_start and not started yet */
     TF_MAIN = 128,           /* the function given to uvt_run */
-    TF_NAMED = 256,          /* ext->name is its name */
-    TF_ABANDONED = 512       /* deadlocked in a wait that cannot be cancelled */
+    TF_NAMED = 256           /* ext->name is its name */
 };
 
 struct uvt__defer {
@@ -353,7 +352,6 @@ void uvt__stacks_release(uvt__shard *s);
 /* mailbox.c */
 int uvt__mailbox_new(uvt__shard *s, uvt_runtime_t **out);
 void uvt__mailbox_close(uvt_runtime_t *m);
-bool uvt__mailbox_drain(uvt__shard *s);
 void uvt__on_async(uv_async_t *h);
 uint64_t uvt__registry_add(uvt_runtime_t *m);       /* returns the shard's tag */
 void uvt__registry_remove(uvt_runtime_t *m);

@@ -4,8 +4,9 @@
  *
  * Tasks run in batches from the loop's prepare and check hooks. Within a batch a task that suspends switches
  * straight to the next one; the loop's own stack is entered again when nothing is ready or the batch is
- * used up. A task that yields is put behind all that are ready, those that are woken meanwhile included. A task that ends runs the next unstarted one on the same stack, without any switch, so a
- * hundred thousand tasks that never suspend touch one stack.
+ * used up. A task that yields is put behind all that are ready, those that are woken meanwhile included. A
+ * task that ends runs the next unstarted one on the same stack, without any switch, so a hundred thousand
+ * tasks that never suspend touch one stack.
  *
  * Nothing here may be entered from another thread; see mailbox.c for that.
  */
@@ -109,8 +110,9 @@ static inline void arrived(uvt__shard *s) {
 }
 
 #if UVT_ASAN || UVT_TSAN
-/* from: the stack that is left, NULL the loop's; it ends here for good when last. */
-static void announce(uvt__shard *s, uvt__stack *from, uvt__stack *to, bool last) {
+/* from: the stack that is left, NULL the loop's; it ends here for good when last. Inlined, or ThreadSanitizer would
+ * see a function that is entered on one fiber and left on another. */
+static inline __attribute__((always_inline)) void announce(uvt__shard *s, uvt__stack *from, uvt__stack *to, bool last) {
 #if UVT_ASAN
     void **fake = last ? NULL : from ? &from->fake : &s->asan_fake;
     if (to) __sanitizer_start_switch_fiber(fake, to->low, (size_t)((char *)to->top - (char *)to->low));

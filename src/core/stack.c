@@ -213,9 +213,6 @@ static uvt__stack *carve(uvt__shard *s, struct uvt__slab *sl) {
     st->index = i;
     st->fake = NULL;
     st->valgrind_id = VALGRIND_STACK_REGISTER(st->low, st->top);
-#if UVT_TSAN
-    st->fiber = __tsan_create_fiber(0);
-#endif
     return st;
 }
 
@@ -236,6 +233,9 @@ uvt__stack *uvt__stack_get(uvt__shard *s, size_t size, int *err) {
         if (!sl || !(st = carve(s, sl))) return NULL;
     }
     s->stats.stacks++;
+#if UVT_TSAN
+    st->fiber = __tsan_create_fiber(0); /* anew each time: frames given up would pile up in an old one */
+#endif
     return st;
 }
 
@@ -245,9 +245,6 @@ static void discard(uvt__stack *st) {
     uvt__stack_class *c = sl->cls;
     unsigned i = st->index;
     VALGRIND_STACK_DEREGISTER(st->valgrind_id);
-#if UVT_TSAN
-    __tsan_destroy_fiber(st->fiber);
-#endif
     if (sl->free == 0) { /* it has room again: to the front */
         slab_unlink(sl);
         slab_link_front(c, sl);
@@ -264,6 +261,9 @@ static void discard(uvt__stack *st) {
 void uvt__stack_put(uvt__shard *s, uvt__stack *st) {
     uvt__stack_class *c = st->slab->cls;
     s->stats.stacks--;
+#if UVT_TSAN
+    __tsan_destroy_fiber(st->fiber);
+#endif
 #if UVT_ASAN
     __asan_unpoison_memory_region(st->low, (size_t)((char *)st->top - (char *)st->low));
 #endif

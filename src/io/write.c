@@ -137,7 +137,8 @@ int uvt_write(uvt_stream_t *s, const void *buf, size_t size, size_t *written) {
     size_t done = 0, n;
     int rc = 0;
     while (rc == 0 && done < size) {
-        uv_buf_t b = uv_buf_init((char *)(uintptr_t)buf + done, (unsigned)(size - done < INT_MAX ? size - done : INT_MAX));
+        size_t most = size - done < INT_MAX ? size - done : INT_MAX;
+        uv_buf_t b = uv_buf_init((char *)(uintptr_t)buf + done, (unsigned)most);
         rc = uvt_writev(s, &b, 1, &n);
         done += n;
     }
