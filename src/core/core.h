@@ -86,7 +86,7 @@ typedef struct uvt__ext {
     void *stackless;            /* TF_STACKLESS: what stands behind it */
     void **value_out;           /* TF_STACKLESS: where the value goes; may be NULL */
     uvt_park_t *starter;        /* TF_STARTING: who waits in uvt_set_start */
-    void *started_value;        /* what it passed to uvt_started */
+    bool started;               /* TF_STARTING: it has called uvt_started, but too late */
     char message[96];           /* panic message */
     char name[32];              /* TF_NAMED */
 } uvt__ext;

@@ -245,7 +245,7 @@ static int start_abort(uvt_park_t *p) {
     struct starter *st = CONTAINER_OF(p, struct starter, park);
     st->cancelled = true;
     uvt__cancel_task(uvt__here(), st->t, (uvt_reason){ .code = UVT_REASON_OWNER });
-    return UVT_ABORT_LATER; /* it ends, or it says that it has started after all */
+    return UVT_ABORT_LATER; /* until it has ended */
 }
 
 int uvt_set_start_at(uvt_set_t *h, uvt_fn fn, void *arg, void **value, const char *site) {
@@ -271,12 +271,16 @@ int uvt_set_start_at(uvt_set_t *h, uvt_fn fn, void *arg, void **value, const cha
 int uvt_started(void *value) {
     uvt__task *t = uvt__current();
     if (!t) return UVT_ENOTASK;
-    if (!(t->flags & TF_STARTING)) return UV_EINVAL;
+    if (!(t->flags & TF_STARTING) || t->ext->started) return UV_EINVAL;
+    struct starter *st = CONTAINER_OF(t->ext->starter, struct starter, park);
+    if (st->cancelled) { /* the starter has given up, and waits for the end */
+        t->ext->started = true;
+        return 0;
+    }
     t->flags &= (uint16_t)~TF_STARTING;
-    uvt_park_t *p = t->ext->starter;
     t->ext->starter = NULL;
-    CONTAINER_OF(p, struct starter, park)->value = value;
-    uvt_unpark(p, 0);
+    st->value = value;
+    uvt_unpark(&st->park, 0);
     return 0;
 }
 
