@@ -37,7 +37,8 @@ typedef struct uvt_options {
     void *report_arg;
 } uvt_options;
 
-/* Runs fn(arg) as the first task of a new runtime on a loop of its own, and returns when that task, and
+/* uvt_run(uvt_fn fn, void *arg, const uvt_options *options)
+ * Runs fn(arg) as the first task of a new runtime on a loop of its own, and returns when that task, and
  * all it owned, have ended and the loop is closed. When fn ends, detached tasks that still run are
  * cancelled and awaited.
  *
@@ -48,7 +49,10 @@ typedef struct uvt_options {
  * Errors: UV_EINVAL fn is NULL or an option is out of range; UVT_ENESTED inside a task or loop of uvtask;
  *         UVT_EDEADLK all tasks waited for each other (they were cancelled; see options.report);
  *         UVT_EPANIC fn panicked; UV_ENOMEM and libuv's codes when the loop cannot be made */
-UVT_EXTERN int uvt_run(uvt_fn fn, void *arg, const uvt_options *options);
+#define uvt_run(fn, arg, ...) uvt_run_at((fn), (arg), (__VA_ARGS__), UVT_SITE(#fn))
+/* The function behind the macro.
+ * Suspends: never (blocks) - On cancel: no effect - Thread: as uvt_run - Errors: as uvt_run */
+UVT_EXTERN int uvt_run_at(uvt_fn fn, void *arg, const uvt_options *options, const char *site);
 
 /* Puts a runtime on a loop that the caller drives with uv_run. It adds hooks to the loop that do not keep
  * it alive; tasks that are ready, asleep or waiting for I/O do. The caller's own handles are not touched.

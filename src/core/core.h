@@ -364,7 +364,7 @@ void uvt__report(uvt__shard *s, const char *format, ...) UVT_PRINTF(2, 3);
 void uvt__report_tasks(uvt__shard *s, const char *headline);
 
 /* runtime.c */
-int uvt__run_with(uvt_fn fn, void *arg, const uvt_options *o, bool virtual_clock);
+int uvt__run_with(uvt_fn fn, void *arg, const uvt_options *o, const char *site, bool virtual_clock);
 void uvt__handle_opened(uvt__shard *s); /* a uv handle of ours is on the loop ... */
 void uvt__handle_closed(uvt__shard *s); /* ... and its close callback has run; s may be gone afterwards */
 void uvt__main_done(uvt__shard *s, uvt__task *t);

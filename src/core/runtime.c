@@ -283,14 +283,14 @@ static void ignore_sigpipe(void) {
         signal(SIGPIPE, SIG_IGN);
 }
 
-int uvt__run_with(uvt_fn fn, void *arg, const uvt_options *o, bool virtual_clock) {
+int uvt__run_with(uvt_fn fn, void *arg, const uvt_options *o, const char *site, bool virtual_clock) {
     uvt__shard *s;
     uvt__task *t;
     if (!fn) return UV_EINVAL;
     int rc = shard_new(&s, NULL, o, virtual_clock);
     if (rc < 0) return rc;
     ignore_sigpipe();
-    rc = spawn_root(s, fn, arg, UVT_SITE("main"), &t);
+    rc = spawn_root(s, fn, arg, site, &t);
     if (rc < 0) {
         s->main_result.status = rc;
         return finish_run(s);
@@ -302,8 +302,8 @@ int uvt__run_with(uvt_fn fn, void *arg, const uvt_options *o, bool virtual_clock
     return finish_run(s);
 }
 
-int uvt_run(uvt_fn fn, void *arg, const uvt_options *o) {
-    return uvt__run_with(fn, arg, o, false);
+int uvt_run_at(uvt_fn fn, void *arg, const uvt_options *o, const char *site) {
+    return uvt__run_with(fn, arg, o, site, false);
 }
 
 /* ---- attached runtimes ---- */
