@@ -267,10 +267,9 @@ static void close_stray(uv_handle_t *h, void *arg) {
 static int finish_run(uvt__shard *s) {
     int rc = s->deadlocked ? UVT_EDEADLK : s->main_result.status;
     teardown(s);
+    uv_walk(s->loop, close_stray, s); /* what a program left active would keep the loop running for ever */
     uv_run(s->loop, UV_RUN_DEFAULT);
     if (rc >= 0 && s->root_failure) rc = s->root_failure;
-    uv_walk(s->loop, close_stray, s);
-    uv_run(s->loop, UV_RUN_DEFAULT);
     forget_mailbox(s);
     shard_free(s);
     return rc;

@@ -15,6 +15,7 @@
  * The loop's thread alone comes here.
  */
 #include "core/stack.h"
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -82,9 +83,7 @@ struct uvt__stack_class {
 };
 
 static size_t page_size(void) {
-    static size_t page;
-    if (!page) page = (size_t)sysconf(_SC_PAGESIZE);
-    return page;
+    return (size_t)sysconf(_SC_PAGESIZE);
 }
 
 size_t uvt__stack_round(size_t size) {
@@ -154,13 +153,13 @@ static void slab_release(struct uvt__slab *sl) {
 /* Advice for one page of every stack of a slab, at `offset`, in one call: Linux 6.15 takes a list. */
 static bool advise_all(struct uvt__slab *sl, size_t offset, int advice) {
 #ifdef SYS_process_madvise
-    static bool no_list;
+    static atomic_bool no_list;
     struct iovec pages[PER_SLAB];
-    for (unsigned i = 0; i < PER_SLAB; i++)
-        pages[i] = (struct iovec){ sl->base + i * sl->cls->size + offset, page_size() };
+    size_t page = page_size();
+    for (unsigned i = 0; i < PER_SLAB; i++) pages[i] = (struct iovec){ sl->base + i * sl->cls->size + offset, page };
     if (!no_list) {
         long n = syscall(SYS_process_madvise, PIDFD_SELF, pages, PER_SLAB, advice, 0);
-        if (n == (long)(PER_SLAB * page_size())) return true;
+        if (n == (long)(PER_SLAB * page)) return true;
         no_list = true;
     }
 #endif
@@ -169,7 +168,7 @@ static bool advise_all(struct uvt__slab *sl, size_t offset, int advice) {
 }
 
 static bool guard_each(const uvt__shard *s, struct uvt__slab *sl) {
-    static bool no_install;
+    static atomic_bool no_install;
     for (unsigned i = 0; i < PER_SLAB; i++) {
         char *low = sl->base + i * sl->cls->size;
         if (!no_install && madvise(low, page_size(), MADV_GUARD_INSTALL) == 0) continue;
