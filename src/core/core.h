@@ -143,6 +143,7 @@ struct uvt__set {
     void (*drop)(void *arg);  /* for members whose body never runs; may be NULL */
     bool wait_all;            /* the waiter wants live == 0, not just a result */
     uvt__set *qnext;          /* free list */
+    uvt__set *all;            /* every set record there is */
 };
 
 /* ---- shard ---- */
@@ -202,6 +203,7 @@ struct uvt__shard {
     uint64_t shuffle;         /* state of the seeded order, 0 off */
     uvt__task *free_tasks;
     uvt__set *free_sets;
+    uvt__set *all_sets;
     struct uvt__chunk *chunks; /* memory of the records */
     uvt__stack_class *classes; /* stacks by size (stack.c) */
     uint64_t trimmed_at;      /* when stacks gave pages back last, ms of uv_now */
@@ -217,6 +219,7 @@ struct uvt__shard {
     uv_async_t async;
     uint64_t timer_at;        /* what the uv_timer is set to; UVT_FOREVER stopped */
     int handles_open;         /* the five above and io's, until their close callbacks ran */
+    bool end_due;             /* to be taken down after this batch (attached) */
     bool tearing_down;
     int externals;            /* uvt_external_begin less _end */
     int pool_reqs;            /* requests of ours on libuv's thread pool */

@@ -19,11 +19,14 @@
 
 /* ---- hooks ---- */
 
+static void teardown(uvt__shard *s);
+
 static bool clock_may_jump(const uvt__shard *s) {
     return s->virtual_clock && s->wheel.armed > 0 && s->pool_reqs == 0 && s->externals == 0;
 }
 
 static void settle(uvt__shard *s) {
+    if (UNLIKELY(s->end_due)) teardown(s);
     if (s->ready.head || s->yielded.head || clock_may_jump(s)) {
         uvt__keep_turning(s);
     } else if (s->idling) {
@@ -190,6 +193,7 @@ void uvt__main_done(uvt__shard *s, uvt__task *t) {
 }
 
 static void teardown(uvt__shard *s) {
+    s->end_due = false;
     uvt__timer_disarm(s, &s->end_timer);
     uvt__registry_remove(s->mailbox);
     uvt__mailbox_close(s->mailbox);
@@ -199,8 +203,9 @@ static void teardown(uvt__shard *s) {
 /* The last task may just have ended. */
 void uvt__maybe_end(uvt__shard *s) {
     if (!s->ending || s->root->live > 0 || s->tearing_down) return;
-    if (s->attached) teardown(s);
-    else uv_stop(s->loop);
+    if (!s->attached) uv_stop(s->loop);
+    else if (s->in_batch) s->end_due = true; /* posts must not run on a task's stack */
+    else teardown(s);
 }
 
 /* Posts may still come to a mailbox somebody else holds: they are refused. */

@@ -19,9 +19,14 @@ struct uvt__room_wait {
 
 uvt__set *uvt__set_new(uvt__shard *s, uvt__node *owner) {
     uvt__set *set = s->free_sets;
-    if (set) s->free_sets = set->qnext;
-    else if (!(set = uvt__alloc(sizeof *set))) return NULL;
-    *set = (uvt__set){ .node = { .up = NODE_SET }, .id = uvt__new_id(s) };
+    if (set) {
+        s->free_sets = set->qnext;
+    } else {
+        if (!(set = uvt__calloc(sizeof *set))) return NULL;
+        set->all = s->all_sets;
+        s->all_sets = set;
+    }
+    *set = (uvt__set){ .node = { .up = NODE_SET }, .id = uvt__new_id(s), .all = set->all };
     set->done_tail = &set->done;
     set->spawners_tail = &set->spawners;
     if (owner) {

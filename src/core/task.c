@@ -15,6 +15,19 @@ struct uvt__chunk {
     struct uvt__chunk *next;
 };
 
+static uvt__task *records_of(struct uvt__chunk *c) {
+    return (uvt__task *)(((uintptr_t)(c + 1) + 63) & ~(uintptr_t)63); /* on cache lines */
+}
+
+static void ext_free(uvt__ext *x) {
+    for (struct uvt__defer *d = x->defers, *next; d; d = next) { /* of tasks that were given up */
+        next = d->next;
+        uvt__free(d);
+    }
+    uvt__free(x->locals);
+    uvt__free(x);
+}
+
 /* ---- records ---- */
 
 static int more_records(uvt__shard *s) {
@@ -22,7 +35,7 @@ static int more_records(uvt__shard *s) {
     if (!c) return UV_ENOMEM;
     c->next = s->chunks;
     s->chunks = c;
-    uvt__task *t = (uvt__task *)(((uintptr_t)(c + 1) + 63) & ~(uintptr_t)63);
+    uvt__task *t = records_of(c);
     for (int i = PER_CHUNK - 1; i >= 0; i--) {
         t[i].id = 0;
         t[i].state = T_FREE;
@@ -32,18 +45,19 @@ static int more_records(uvt__shard *s) {
     return 0;
 }
 
+/* At the end of the shard; tasks that were given up in a deadlock may still be in use. */
 void uvt__records_release(uvt__shard *s) {
     for (struct uvt__chunk *c = s->chunks, *next; c; c = next) {
+        uvt__task *t = records_of(c);
         next = c->next;
+        for (int i = 0; i < PER_CHUNK; i++)
+            if (t[i].id && t[i].ext) ext_free(t[i].ext);
         uvt__free(c);
     }
-    for (uvt__set *set = s->free_sets, *next; set; set = next) {
-        next = set->qnext;
+    for (uvt__set *set = s->all_sets, *next; set; set = next) {
+        next = set->all;
         uvt__free(set);
     }
-    s->chunks = NULL;
-    s->free_sets = NULL;
-    s->free_tasks = NULL;
 }
 
 void uvt__node_link(uvt__node *owner, uvt__node *n) {
@@ -59,11 +73,6 @@ void uvt__node_unlink(uvt__node *n) {
     else uvt__owner(n)->child = n->next;
     if (n->next) n->next->prev = n->prev;
     n->prev = n->next = NULL;
-}
-
-static void ext_free(uvt__ext *x) {
-    uvt__free(x->locals);
-    uvt__free(x);
 }
 
 /* The record must be out of its owner's list. */
