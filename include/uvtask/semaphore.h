@@ -21,6 +21,7 @@ typedef struct uvt_semaphore {
     struct uvt__sem_wait *head, *tail; /* waiters, oldest first */
     uint64_t shard;                  /* the loop it was made on */
     unsigned waiting;                /* how many wait */
+    bool bounded;                    /* made with a limit */
     bool closed;
 } uvt_semaphore_t;
 

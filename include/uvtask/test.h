@@ -10,6 +10,10 @@
  *     UVT_TEST_PLAIN(run_null_function_is_refused) { CHECK_EQ(uvt_run(NULL, NULL, NULL), UV_EINVAL); }
  *     UVT_TEST_MAIN()
  *
+ * The virtual clock moves on to the next timer when no task is ready, a few turns of the loop brought no event,
+ * and no request of the library's is on the thread pool. Requests that a test starts with libuv by itself, and
+ * other threads, it does not know of: announce them with uvt_external_begin.
+ *
  * Every test runs in a process of its own with a time limit (real seconds). UVT_TEST runs its body as the
  * first task of a runtime on the virtual clock, and fails on deadlock, and when anything is left: bytes,
  * file descriptors, handles, tasks. UVT_TEST_REAL is the same on the real clock, UVT_TEST_PLAIN is a bare
@@ -111,7 +115,8 @@ UVT_EXTERN void uvt_test_fail_uv(unsigned n, int code);
  * Suspends: never - On cancel: no effect - Thread: any - Errors: none */
 UVT_EXTERN bool uvt_test_fail_hit(void);
 
-/* Aborts the task itself at its n-th suspension from now (1 = the next); the suspending call sees it.
+/* Aborts the task itself at its n-th suspension from now (1 = the next); the suspending call sees it. 0 switches
+ * that off.
  * Suspends: never - On cancel: no effect - Thread: task - Errors: UVT_ENOTASK */
 UVT_EXTERN int uvt_test_cancel_at(unsigned n);
 

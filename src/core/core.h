@@ -190,6 +190,7 @@ struct uvt__shard {
     uvt__queue ready;         /* to run in this batch */
     uvt__queue yielded;       /* to run after the next poll */
     void *loop_sp;            /* the loop's context while tasks run */
+    void *nowhere;            /* where a context that will not be resumed is saved */
     unsigned left;            /* task runs left in this batch */
     bool idling;              /* the idle handle is started */
     bool in_batch;

@@ -18,6 +18,11 @@
 #if UVT_TSAN
 #include <sanitizer/tsan_interface.h>
 #endif
+#if UVT_HAVE_VALGRIND
+#include <valgrind/memcheck.h>
+#else
+#define VALGRIND_MAKE_MEM_DEFINED(low, size) (void)0
+#endif
 
 #define BATCH 256  /* task runs between two polls */
 #define BUDGET 128 /* operations that may complete at once between two suspensions */
@@ -209,15 +214,14 @@ void uvt__suspend(uvt__shard *s, uvt__task *t) {
 
 /* Leaves a stack for good: its task has ended. */
 static UVT_NORETURN void leave(uvt__shard *s, uvt__stack *st, uvt__task *next) {
-    void *nowhere;
     s->dying = st;
     announce(s, st, next ? next->stack : NULL, true);
     if (next) {
         run_begins(s, next);
-        uvt__ctx_switch(&nowhere, next->sp);
+        uvt__ctx_switch(&s->nowhere, next->sp);
     } else {
         s->current = NULL;
-        uvt__ctx_switch(&nowhere, s->loop_sp);
+        uvt__ctx_switch(&s->nowhere, s->loop_sp);
     }
     __builtin_unreachable();
 }
@@ -247,6 +251,7 @@ __attribute__((no_sanitize_address)) void uvt__task_entry(void) {
                 if ((char *)sc < low && (char *)sc > (char *)st->low) low = (char *)sc;
             volatile char *gap = __builtin_alloca((size_t)(here - low) + 64);
             gap[0] = 0;
+            VALGRIND_MAKE_MEM_DEFINED(low, here - low);
         }
         uvt__task_body_done(s, t, rc);
         if (UNLIKELY(s->opt.stall_ms != 0)) stall_check(s, t, false);

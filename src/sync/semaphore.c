@@ -17,7 +17,8 @@ int uvt_semaphore_init(uvt_semaphore_t *s, unsigned permits, unsigned limit) {
     uvt__shard *here = uvt__here();
     if (!here) return UVT_ENOTASK;
     if (!s || limit > NO_LIMIT || permits > (limit ? limit : NO_LIMIT)) return UV_EINVAL;
-    *s = (uvt_semaphore_t){ .available = permits, .limit = limit ? limit : NO_LIMIT, .shard = here->tag };
+    *s = (uvt_semaphore_t){ .available = permits, .limit = limit ? limit : NO_LIMIT, .bounded = limit > 0 };
+    s->shard = here->tag;
     return 0;
 }
 
@@ -104,7 +105,7 @@ int uvt_semaphore_release(uvt_semaphore_t *s, unsigned n) {
 int uvt_semaphore_set_limit(uvt_semaphore_t *s, unsigned limit) {
     int rc = check(s, limit);
     if (rc < 0 && rc != UVT_ECLOSED) return rc;
-    if (s->limit == NO_LIMIT) return UV_EINVAL;
+    if (!s->bounded) return UV_EINVAL;
     s->available += (int64_t)limit - s->limit;
     s->limit = limit;
     grant(s);
