@@ -43,7 +43,8 @@ typedef struct uvt_options {
  * cancelled and awaited.
  *
  * Returns what fn returned; if that is >= 0 and a detached task failed, that failure. Failures are never
- * lost. Blocks the calling thread. If SIGPIPE has its default action, which would end the process when a
+ * lost. A request that was abandoned on libuv's thread pool (a name resolution) is still waited for. Blocks
+ * the calling thread. If SIGPIPE has its default action, which would end the process when a
  * peer vanishes, it is set to be ignored (and left so), as Node does.
  * Suspends: never (blocks) - On cancel: no effect - Thread: any thread without a runtime
  * Errors: UV_EINVAL fn is NULL or an option is out of range; UVT_ENESTED inside a task or loop of uvtask;
@@ -56,6 +57,8 @@ UVT_EXTERN int uvt_run_at(uvt_fn fn, void *arg, const uvt_options *options, cons
 
 /* Puts a runtime on a loop that the caller drives with uv_run. It adds hooks to the loop that do not keep
  * it alive; tasks that are ready, asleep or waiting for I/O do. The caller's own handles are not touched.
+ * The thread that attaches is the one that has to drive the loop (an assertion says so). SIGPIPE is treated as
+ * by uvt_run.
  * *rt holds one reference, given back with uvt_runtime_unref after uvt_runtime_shutdown has finished.
  * Suspends: never - On cancel: no effect - Thread: the loop's, outside of tasks
  * Errors: UV_EINVAL; UVT_ENESTED this thread has a runtime; UV_ENOMEM; libuv's */

@@ -14,6 +14,9 @@
  *     int rc = query();                   // sees UV_ECANCELED after 100 ms
  *     rc = uvt_scope_end(&s, rc);         // UV_ETIMEDOUT here
  *
+ * A scope reaches the calls of its own task and the members of the sets opened inside it. It does not reach
+ * children spawned with uvt_spawn: they belong to the task as a whole.
+ *
  * Deadlines are armed when a task suspends under them and not before: an operation that completes at once
  * wins even against a deadline that has passed.
  */
@@ -104,8 +107,8 @@ typedef struct uvt_scope {
  * Begins a scope in the calling task; options may be NULL (a scope to be cancelled by hand). Scopes of a
  * task nest strictly: end them in the reverse order.
  * Suspends: never - On cancel: no effect - Thread: task
- * Errors: UV_EINVAL a time is negative when read as int64_t (UVT_FOREVER is allowed), or the scope is the
- *         innermost open one already */
+ * Errors: UV_EINVAL a time is negative when read as int64_t (UVT_FOREVER is allowed), or the scope is
+ *         open in this task already */
 #define uvt_scope_begin(s, ...) uvt_scope_begin_at((s), (__VA_ARGS__), UVT_SITE("scope"))
 /* The function behind the macro.
  * Suspends: never - On cancel: no effect - Thread: task - Errors: as uvt_scope_begin */
@@ -164,8 +167,8 @@ UVT_EXTERN bool uvt_cancelled(void);
  * Suspends: never - On cancel: no effect - Thread: any - Errors: none */
 UVT_EXTERN uvt_reason uvt_cancel_reason(void);
 
-/* The deadline in force, as a time of uvt_now: the earliest of the scopes up to the nearest shield; 0 when
- * cancelled already, UVT_FOREVER when there is none.
+/* The deadline in force, as a time of uvt_now: the earliest of the calling task's own scopes up to the nearest
+ * shield (one that reaches it from its set's opener is not told); 0 when cancelled already, UVT_FOREVER when there is none.
  * Suspends: never - On cancel: no effect - Thread: any - Errors: none */
 UVT_EXTERN uint64_t uvt_deadline(void);
 

@@ -41,7 +41,9 @@ UVT_EXTERN int uvt_read_exact(uvt_stream_t *s, void *buf, size_t size, size_t *g
  *         the stream ended before it (the bytes stay to be read) */
 UVT_EXTERN ssize_t uvt_read_until(uvt_stream_t *s, void *buf, size_t size, const void *delim, size_t len);
 
-/* Reads what is there without taking it: the same bytes come again with the next read.
+/* Reads what is there without taking it: the same bytes come again with the next read. It waits only for the
+ * first byte, gives 1 KB at most the first time, and after that what an earlier peek or read_until has left:
+ * to wait for more, read.
  * Suspends: may - On cancel: UV_ECANCELED - Thread: task - Errors: as uvt_read */
 UVT_EXTERN ssize_t uvt_peek(uvt_stream_t *s, void *buf, size_t size);
 
@@ -58,7 +60,8 @@ UVT_EXTERN int uvt_write(uvt_stream_t *s, const void *buf, size_t size, size_t *
 UVT_EXTERN int uvt_writev(uvt_stream_t *s, const uv_buf_t *bufs, unsigned n, size_t *written);
 
 /* Writes what the kernel takes now: how many bytes, UV_EAGAIN for none.
- * Suspends: never - On cancel: no effect - Thread: loop - Errors: UV_EAGAIN; as uvt_write */
+ * Suspends: never - On cancel: no effect - Thread: loop
+ * Errors: UV_EAGAIN; UV_EINVAL size is 0; as uvt_write */
 UVT_EXTERN ssize_t uvt_try_write(uvt_stream_t *s, const void *buf, size_t size);
 
 /* After a write that ended early: the caller knows how to go on, allow writes again.

@@ -76,7 +76,8 @@ typedef struct uvt_task_options {
 } uvt_task_options;
 
 /* Spawns fn(arg) as a child of the calling task; it runs when the caller next suspends, never inside
- * uvt_spawn. *t gets the handle; t may be NULL, the caller owns the task all the same. A task without a
+ * uvt_spawn. *t gets the handle; t may be NULL, the caller owns the task all the same. Scopes of the caller do
+ * not reach the child: for work that a deadline is to bound, open a set inside the scope. A task without a
  * start delay runs its body even when it is cancelled first (its first suspending call then says
  * UV_ECANCELED); only when there is no memory for its stack does it end, with status UV_ENOMEM, without
  * having run: see uvt_task_options.drop.
@@ -91,9 +92,9 @@ typedef struct uvt_task_options {
 UVT_EXTERN int uvt_spawn_at(uvt_task_t *t, uvt_fn fn, void *arg, const uvt_task_options *options,
                             const char *site);
 
-/* Waits for a task to end and uses its handle up. With r: returns 0 and fills *r. Without (NULL): returns
- * the task's status, so no failure is lost. A stack that could not be had when the task was due to start
- * makes its status UV_ENOMEM (outcome returned).
+/* Waits for a task to end and uses its handle up. (When it says UV_ECANCELED, the task still runs.) With r:
+ * returns 0 and fills *r. Without (NULL): returns the task's status, so no failure is lost. A stack that
+ * could not be had when the task was due to start makes its status UV_ENOMEM (outcome returned).
  * Suspends: may - On cancel: UV_ECANCELED, the task and its handle stay as they are - Thread: task
  * Errors: UVT_ESTALE joined or detached before; UV_EBUSY another task is joining it; UVT_EDEADLK it is
  *         the caller itself or one of its owners; UV_EINVAL {0}, or the task belongs to a set */
@@ -156,8 +157,8 @@ enum {
  * Errors: UV_EINVAL unknown flags; UV_ENOSPC no key left */
 UVT_EXTERN int uvt_key_create(uvt_key_t *key, unsigned flags);
 
-/* Sets the calling task's value. What it points to must outlive the task, and where the key inherits its
- * children (they end first).
+/* Sets the calling task's value. What it points to must outlive the task and, where the key inherits, every
+ * task that inherits it: children end first, but members it spawns into a set, and detached ones, may not.
  * Suspends: never - On cancel: no effect - Thread: task - Errors: UV_EINVAL no such key; UV_ENOMEM */
 UVT_EXTERN int uvt_local_set(uvt_key_t key, void *value);
 

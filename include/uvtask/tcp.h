@@ -19,8 +19,8 @@ typedef struct uvt_listener uvt_listener_t;
  * last has failed, the first connection wins and the others are closed. TCP_NODELAY is set, as Node does.
  * Suspends: always - On cancel: UV_ECANCELED, nothing stays open (a resolution that runs is abandoned)
  * Thread: task
- * Errors: UV_EINVAL NULL, or port 0; UV_EAI_* the name does not resolve; UV_ECONNREFUSED, UV_ETIMEDOUT
- *         ... of the last address that failed; UV_ENOMEM; UV_EMFILE */
+ * Errors: UV_EINVAL NULL, no port of 1..65535, no host name; UV_EAI_* the name does not resolve;
+ *         UV_ECONNREFUSED, UV_ETIMEDOUT ... of the last address that failed; UV_ENOMEM; UV_EMFILE */
 #define uvt_tcp_connect(s, host, port) uvt_tcp_connect_at((s), (host), (port), UVT_SITE("tcp"))
 /* The function behind the macro.
  * Suspends: always - On cancel: as uvt_tcp_connect - Thread: task - Errors: as uvt_tcp_connect */

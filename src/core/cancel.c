@@ -132,10 +132,12 @@ void uvt__scope_fire(uvt__shard *s, uvt_scope_t *sc, uvt_reason why) {
 
 /* Cancels the sets that lie under a scope, or one inside it, if a cancel reaches them (now). */
 void uvt__sets_recheck(uvt__shard *s, const uvt_scope_t *sc) {
-    uvt__task *t = sc->task;
     bool any = sc->sets > 0;
-    for (const uvt_scope_t *x = t->scope; x && x != sc; x = x->outer) any |= x->sets > 0;
-    if (!any) return;
+    for (const uvt_scope_t *x = sc->task->scope; x && x != sc; x = x->outer) any |= x->sets > 0;
+    if (any) uvt__task_sets_recheck(s, sc->task);
+}
+
+void uvt__task_sets_recheck(uvt__shard *s, uvt__task *t) {
     for (uvt__node *c = t->node.child; c; c = c->next)
         if (uvt__is_set(c) && uvt__scope_reached(t, SET_OF(c)->scope))
             walk(s, c, uvt__reason_at(t, SET_OF(c)->scope));

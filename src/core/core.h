@@ -108,7 +108,10 @@ struct uvt__task {
     uvt_fn fn;
     void *arg;
     const char *site;        /* UVT_SITE string */
-    uvt_park_t *joiner;      /* who waits in uvt_join */
+    union {
+        uvt_park_t *joiner;      /* owned by a task: who waits in uvt_join */
+        void (*drop)(void *arg); /* owned by a set: its drop, which stays with the member when that is detached */
+    };
     /* touched by few */
     uvt__timer_t timer;      /* start delay */
     struct uvt__res *res;    /* what it owns that must be closed at its end (streams, listeners) */
@@ -305,6 +308,7 @@ void uvt__task_recheck(uvt__shard *s, uvt__task *t);                   /* after 
 void uvt__scope_fire(uvt__shard *s, uvt_scope_t *sc, uvt_reason why);
 uvt_reason uvt__reason_at(const uvt__task *t, const uvt_scope_t *from);
 void uvt__sets_recheck(uvt__shard *s, const uvt_scope_t *sc);
+void uvt__task_sets_recheck(uvt__shard *s, uvt__task *t);
 void uvt__sets_move_out(uvt__task *t, uvt_scope_t *sc);
 
 /* scope.c */

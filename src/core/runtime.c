@@ -47,8 +47,11 @@ static void maybe_jump(uvt__shard *s) {
     uvt__wheel_advance(s, s->clock);
 }
 
+#define SAME_THREAD "the loop of a runtime is driven by another thread than the one that attached it"
+
 static void on_prepare(uv_prepare_t *h) {
     uvt__shard *s = h->data;
+    UVT_ASSERT(s == uvt__here(), SAME_THREAD);
     if (s->virtual_clock && !s->ready.head) maybe_jump(s);
     bool ran = s->ready.head != NULL;
     if (ran) uvt__run_batch(s);
@@ -63,6 +66,7 @@ static void on_prepare(uv_prepare_t *h) {
 
 static void on_check(uv_check_t *h) {
     uvt__shard *s = h->data;
+    UVT_ASSERT(s == uvt__here(), SAME_THREAD);
     s->polling = false;
     if (s->yielded.head) {
         if (s->ready.head) s->ready.tail->qnext = s->yielded.head;
@@ -136,6 +140,13 @@ static void shard_free(uvt__shard *s) {
     uvt__free(s);
 }
 
+/* libuv writes without MSG_NOSIGNAL. */
+static void ignore_sigpipe(void) {
+    struct sigaction now;
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_DFL)
+        signal(SIGPIPE, SIG_IGN);
+}
+
 static int shard_new(uvt__shard **out, uv_loop_t *loop, const uvt_options *o, bool virtual_clock) {
     if (uvt__here()) return UVT_ENESTED;
     uvt__shard *s = uvt__calloc(sizeof *s);
@@ -159,6 +170,7 @@ static int shard_new(uvt__shard **out, uv_loop_t *loop, const uvt_options *o, bo
         shard_free(s);
         return rc;
     }
+    ignore_sigpipe();
     uvt__wheel_init(s);
     s->tag = uvt__registry_add(s->mailbox);
     uvt__tls = *out = s;
@@ -280,20 +292,12 @@ static int finish_run(uvt__shard *s) {
     return rc;
 }
 
-/* libuv writes without MSG_NOSIGNAL. */
-static void ignore_sigpipe(void) {
-    struct sigaction now;
-    if (sigaction(SIGPIPE, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_DFL)
-        signal(SIGPIPE, SIG_IGN);
-}
-
 int uvt__run_with(uvt_fn fn, void *arg, const uvt_options *o, const char *site, bool virtual_clock) {
     uvt__shard *s;
     uvt__task *t;
     if (!fn) return UV_EINVAL;
     int rc = shard_new(&s, NULL, o, virtual_clock);
     if (rc < 0) return rc;
-    ignore_sigpipe();
     rc = spawn_root(s, fn, arg, site, &t);
     if (rc < 0) {
         s->main_result.status = rc;

@@ -93,8 +93,9 @@ void uvt__ready(uvt__shard *s, uvt__task *t) {
     fetch_stack(t);
     push(&s->ready, t);
     s->quiet = 0;
-    /* In a batch the hooks look by themselves, and after the poll comes the check hook. */
-    if (!s->in_batch && !s->polling) uvt__keep_turning(s);
+    /* In a batch the hooks look by themselves, and after the poll comes the check hook; but a host's own prepare
+     * hooks may run after ours. */
+    if (!s->in_batch && (!s->polling || s->attached)) uvt__keep_turning(s);
 }
 
 void uvt__yielded(uvt__shard *s, uvt__task *t) {
@@ -326,6 +327,13 @@ static int wait_parked(uvt__shard *s, uvt__task *t, uvt_park_t *p) {
     return p->result;
 }
 
+/* It was unparked before it was set aside. */
+static int completed_early(uvt__shard *s, uvt__task *t, const uvt_park_t *p) {
+    uvt__yielded(s, t);
+    uvt__suspend(s, t);
+    return p->result;
+}
+
 int uvt_park(uvt_park_t *p) {
     uvt__shard *s = uvt__here();
     if (!s || !s->current) return UVT_ENOTASK;
@@ -333,16 +341,14 @@ int uvt_park(uvt_park_t *p) {
     p->task = t;
     if (UNLIKELY(s->cancel_at_task != NULL)) cancel_at_tick(s, t);
     if (UNLIKELY(t->unarmed)) uvt__scopes_arm(s, t);
+    /* A deadline that came just now may have woken this very park: by what the others do that it cancels. */
+    if (UNLIKELY(!p->task)) return completed_early(s, t, p);
     if (UNLIKELY(t->flags & TF_CANCELLED) && p->abort) {
         int rc = p->abort(p);
-        if (p->task && rc == UVT_ABORT_DONE) {
+        if (!p->task) return completed_early(s, t, p);
+        if (rc == UVT_ABORT_DONE) {
             p->task = NULL;
             return uvt__yield_cancelled(s, t);
-        }
-        if (!p->task) { /* abort completed it on the spot */
-            uvt__yielded(s, t);
-            uvt__suspend(s, t);
-            return p->result;
         }
         t->flags |= TF_ABORT_ASKED;
     }

@@ -41,7 +41,9 @@ int uvt_scope_begin_at(uvt_scope_t *sc, const uvt_scope_options *o, const char *
     if (!s || !s->current) return UVT_ENOTASK;
     uvt__task *t = s->current;
     if (!o) o = &none;
-    if (!sc || t->scope == sc || !valid_time(o->timeout_ms) || !valid_time(o->deadline)) return UV_EINVAL;
+    for (const uvt_scope_t *open = t->scope; open; open = open->outer)
+        if (open == sc) return UV_EINVAL;
+    if (!sc || !valid_time(o->timeout_ms) || !valid_time(o->deadline)) return UV_EINVAL;
     if (o->token && uvt__token_foreign(o->token, s)) return UVT_ESHARD;
     uint64_t deadline = o->deadline ? o->deadline : UVT_FOREVER;
     if (o->timeout_ms) {
@@ -73,11 +75,13 @@ static void unlink_scope(uvt__shard *s, uvt__task *t, uvt_scope_t *sc) {
     if (sc->timer.next) uvt__timer_disarm(s, &sc->timer);
     else if (pending(sc)) t->unarmed--;
     if (sc->token) uvt__token_unbind(sc);
+    bool unshielded = sc->shield && sc->sets > 0; /* sets that the shield has kept a cancel from */
     if (UNLIKELY(sc->sets > 0)) uvt__sets_move_out(t, sc);
     t->scope = sc->outer;
     sc->task = NULL;
     sc->magic = 0;
     if (UNLIKELY(sc->shield || (t->flags & TF_CANCELLED))) uvt__task_recheck(s, t);
+    if (UNLIKELY(unshielded)) uvt__task_sets_recheck(s, t);
 }
 
 int uvt_scope_end(uvt_scope_t *sc, int rc) {

@@ -172,6 +172,7 @@ static int spawn_now(uvt__set *set, uvt_task_t *out, uvt_fn fn, void *arg, const
     int rc = uvt__task_new(s, &set->node, fn, arg, o, ext, site, &t);
     if (UNLIKELY(rc < 0)) return rc;
     set->live++;
+    t->drop = set->drop;
     uvt__task *opener = TASK_OF(uvt__owner(&set->node));
     if (UNLIKELY(set->closing || (set->fail_fast && set->error)))
         uvt__cancel_task(s, t, (uvt_reason){ .code = set->closing ? UVT_REASON_OWNER : UVT_REASON_SIBLING });
@@ -241,16 +242,16 @@ int uvt_set_try_spawn_at(uvt_set_t *h, uvt_task_t *t, uvt_fn fn, void *arg, cons
 
 struct starter {
     uvt_park_t park;
-    uvt__task *t;
     void *value;
-    bool cancelled;
+    bool cancelled; /* the starter has given up; the member has to end */
+    bool ended;     /* the member has ended without having started */
+    int rc;         /* valid when it has */
 };
 
+/* The member is cancelled by the starter when it runs: a cancel must not go on to another from inside itself. */
 static int start_abort(uvt_park_t *p) {
-    struct starter *st = CONTAINER_OF(p, struct starter, park);
-    st->cancelled = true;
-    uvt__cancel_task(uvt__here(), st->t, (uvt_reason){ .code = UVT_REASON_OWNER });
-    return UVT_ABORT_LATER; /* until it has ended */
+    CONTAINER_OF(p, struct starter, park)->cancelled = true;
+    return UVT_ABORT_DONE;
 }
 
 int uvt_set_start_at(uvt_set_t *h, uvt_fn fn, void *arg, void **value, const char *site) {
@@ -264,11 +265,15 @@ int uvt_set_start_at(uvt_set_t *h, uvt_fn fn, void *arg, void **value, const cha
         uvt__free(x);
         return rc;
     }
-    struct starter st = { .park = { .what = "a member to start", .object = h->rec, .abort = start_abort },
-                          .t = t.rec };
+    struct starter st = { .park = { .what = "a member to start", .object = h->rec, .abort = start_abort } };
     x->starter = &st.park;
     t.rec->flags |= TF_STARTING;
     rc = uvt_park(&st.park);
+    if (st.cancelled && !st.ended) {
+        uvt__cancel_task(uvt__here(), t.rec, (uvt_reason){ .code = UVT_REASON_OWNER });
+        uvt__park_shielded(&st.park);
+    }
+    if (st.ended) rc = st.rc;
     if (rc == 0 && value) *value = st.value;
     return rc;
 }
@@ -297,6 +302,8 @@ void uvt__set_starting_ended(uvt__task *t) {
     struct starter *st = CONTAINER_OF(p, struct starter, park);
     int rc = t->status < 0 ? t->status : UVT_ENOSTART;
     if (st->cancelled && (t->status == UV_ECANCELED || t->status >= 0)) rc = UV_ECANCELED;
+    st->ended = true;
+    st->rc = rc;
     uvt_unpark(p, rc);
 }
 
@@ -407,6 +414,10 @@ int uvt_set_detach_all(uvt_set_t *h) {
         uvt_park_t *p = set->waiter;
         set->waiter = NULL;
         uvt_unpark(p, 0);
+    } else if (set->abandoned && set->live == 0) { /* a member has called this, and was the last */
+        uvt__node *owner = uvt__owner(&set->node);
+        abandoned_end(s, set);
+        uvt__owner_recheck(owner);
     }
     return 0;
 }

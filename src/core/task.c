@@ -274,15 +274,15 @@ void uvt__task_finish(uvt__shard *s, uvt__task *t) {
     s->stats.tasks--;
     if (UNLIKELY(t->flags & TF_STARTING)) uvt__set_starting_ended(t);
     uvt__node *owner = uvt__owner(&t->node);
-    if (UNLIKELY(t->joiner != NULL)) {
+    if (uvt__is_set(owner)) {
+        uvt__set_child_done(s, SET_OF(owner), t);
+    } else if (t->joiner != NULL) {
         struct join *j = CONTAINER_OF(t->joiner, struct join, park);
         uvt__task_result(t, j->r);
         uvt__node_unlink(&t->node);
         uvt__task_free(s, t);
         uvt_unpark(&j->park, 0);
         uvt__owner_recheck(owner); /* which may be at its end, waiting for this one, too */
-    } else if (uvt__is_set(owner)) {
-        uvt__set_child_done(s, SET_OF(owner), t);
     } else if (UNLIKELY(TASK_OF(owner)->flags & TF_CLOSING)) {
         uvt__owner_child_done(s, TASK_OF(owner), t);
     }
@@ -294,7 +294,7 @@ static void drop(uvt__shard *s, uvt__task *t) {
     uvt__node *owner = uvt__owner(&t->node);
     void (*fn)(void *) = t->ext ? t->ext->drop : NULL;
     uvt__task *current = s->current;
-    if (!fn && uvt__is_set(owner)) fn = SET_OF(owner)->drop;
+    if (!fn && uvt__is_set(owner)) fn = t->drop;
     if (!fn) return;
     s->current = NULL;
     fn(t->arg);
@@ -336,9 +336,9 @@ int uvt_join(uvt_task_t h, uvt_result *r) {
     if (UNLIKELY(!s || !s->current)) return UVT_ENOTASK;
     int rc = uvt__task_find(h, &t);
     if (UNLIKELY(rc < 0)) return rc;
-    if (UNLIKELY(t->joiner != NULL)) return UV_EBUSY;
     if (UNLIKELY(owns_current(s, t))) return UVT_EDEADLK;
     if (UNLIKELY(uvt__is_set(uvt__owner(&t->node)))) return not_ours(s, t);
+    if (UNLIKELY(t->joiner != NULL)) return UV_EBUSY;
     rc = uvt__enter(s);
     if (UNLIKELY(rc < 0)) return rc;
     if (LIKELY(t->id == h.id && t->state == T_DONE)) {
@@ -409,8 +409,8 @@ int uvt_detach(uvt_task_t h) {
     if (!s || !s->current) return UVT_ENOTASK;
     int rc = uvt__task_find(h, &t);
     if (rc < 0) return rc;
-    if (t->joiner) return UV_EBUSY;
     if (uvt__is_set(uvt__owner(&t->node))) return not_ours(s, t);
+    if (t->joiner) return UV_EBUSY;
     uvt__node *owner = uvt__owner(&t->node);
     t->id = uvt__new_id(s); /* every copy of the handle is stale from now on */
     uvt__give_to_root(s, t);

@@ -116,6 +116,7 @@ void uvt__wheel_advance(uvt__shard *s, uint64_t now) {
         if (l == 0) {
             while (head->next != head) {
                 uvt__timer_t *t = head->next;
+                __builtin_prefetch(t->next, 1); /* mostly on the stack of a task that has slept for long */
                 uvt__timer_disarm(s, t);
                 t->fire(t);
             }

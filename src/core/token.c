@@ -182,14 +182,15 @@ int uvt_token_wait(uvt_token_t *k) {
     if (!s || !s->current) return UVT_ENOTASK;
     if (!k) return UV_EINVAL;
     if (k->tag != s->tag) return UVT_ESHARD;
-    int rc = uvt__enter(s);
-    if (rc < 0 || k->done) return rc;
-    struct token_wait w = { .park = { .what = "token", .object = k, .abort = wait_abort } };
-    w.prev = k->tail;
-    *k->tail = &w;
-    k->tail = &w.next;
     uvt_token_ref(k); /* the last owner may let go while we wait */
-    rc = uvt_park(&w.park);
+    int rc = uvt__enter(s);
+    if (rc == 0 && !k->done) {
+        struct token_wait w = { .park = { .what = "token", .object = k, .abort = wait_abort } };
+        w.prev = k->tail;
+        *k->tail = &w;
+        k->tail = &w.next;
+        rc = uvt_park(&w.park);
+    }
     uvt_token_unref(k);
     return rc;
 }

@@ -203,8 +203,8 @@ int uvt_tcp_keepalive(uvt_stream_t *s, bool on, unsigned delay_s) {
 
 int uvt_tcp_reset(uvt_stream_t *s) {
     struct linger now = { .l_onoff = 1, .l_linger = 0 };
-    int fd, rc = uvt__io_check(s ? &s->h : NULL);
-    if (rc < 0) return rc;
+    int fd, rc = s ? uvt__io_check(&s->h) : 0;
+    if (!s || rc < 0) return rc;
     if (uv_fileno(&s->h.uv.handle, &fd) == 0) (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     return uvt_close(s);
 }

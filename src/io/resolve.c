@@ -28,7 +28,8 @@ int uvt__parse_addr(const char *host, unsigned port, struct sockaddr_storage *ad
 
 static void on_found(uv_getaddrinfo_t *req, int status, struct addrinfo *res) {
     struct lookup *l = CONTAINER_OF(req, struct lookup, req);
-    l->shard->pool_reqs--;
+    uvt__shard *s = l->shard;
+    s->pool_reqs--;
     if (l->waiter) {
         l->waiter->found = res;
         uvt_unpark(&l->waiter->park, status);
@@ -36,6 +37,7 @@ static void on_found(uv_getaddrinfo_t *req, int status, struct addrinfo *res) {
         uv_freeaddrinfo(res);
     }
     uvt__free(l);
+    uvt__handle_closed(s); /* last: an attached runtime that waited for this is gone now */
 }
 
 static int lookup_abort(uvt_park_t *p) {
@@ -61,6 +63,7 @@ int uvt__resolve(const char *host, unsigned port, struct addrinfo **out) {
         return rc;
     }
     s->pool_reqs++;
+    uvt__handle_opened(s); /* the shard must not go before the answer has come */
     rc = uvt_park(&w.park);
     if (rc == 0) *out = w.found;
     return rc;

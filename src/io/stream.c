@@ -101,6 +101,7 @@ static ssize_t fill_stash(uvt_stream_t *s, size_t most) {
         s->stash_cap = cap;
     }
     ssize_t n = read_kernel(s, s->stash + s->stash_len, s->stash_cap - s->stash_len);
+    if (s->h.state != IO_OPEN) return UV_EBADF; /* and the stash is gone, bytes or not */
     if (n > 0) s->stash_len += (size_t)n;
     return n;
 }

@@ -18,7 +18,8 @@ struct uvt_oneshot {
     uvt_runtime_t *rt;      /* a reference */
     uint64_t tag;           /* the home loop */
     bool external;          /* holds an uvt_external count until the sender's end is back */
-    uvt_park_t *receiver;   /* home loop only, as the rest */
+    bool receiving;         /* a task is in recv; home loop only, as the rest */
+    uvt_park_t *receiver;   /* it, while parked */
     uvt_park_t *watcher;    /* sender's side, in wait_closed */
     uvt__task *task;        /* a stackless task that receives */
     uvt__msg msg;
@@ -78,8 +79,9 @@ static int go_home(uvt_oneshot_t *o) {
     }
     o->msg = (uvt__msg){ .fn = arrive, .arg = o, .embedded = true };
     int rc = uvt__post_embedded(o->rt, &o->msg);
-    if (rc < 0) {
-        atomic_store(&o->state, RX_GONE); /* nobody will ever receive */
+    if (rc < 0) { /* nobody will ever receive it, unless somebody did before the runtime ended */
+        int sent = SENT;
+        if (!atomic_compare_exchange_strong(&o->state, &sent, RX_GONE) && sent == TAKEN) rc = 0;
         unref(o);
     }
     return rc;
@@ -137,17 +139,17 @@ int uvt_oneshot_recv(uvt_oneshot_t *o, int *status, void **value) {
     if (!o) return UV_EINVAL;
     if (!uvt__current()) return UVT_ENOTASK;
     if (!at_home(o)) return UVT_ESHARD;
-    if (o->receiver || o->task) return UV_EBUSY;
+    if (o->receiving || o->task) return UV_EBUSY;
+    o->receiving = true; /* from here to the end nobody may close the receiver's end under us */
     int rc = uvt_checkpoint();
-    if (rc < 0) return rc;
-    if (o->receiver || o->task) return UV_EBUSY;
-    if (settled(o) == EMPTY) {
+    if (rc == 0 && settled(o) == EMPTY) {
         uvt_park_t p = { .what = "oneshot", .object = o, .abort = recv_abort };
         o->receiver = &p;
         rc = uvt_park(&p);
-        if (rc < 0 && rc != UV_EOF) return rc;
+        if (rc == UV_EOF) rc = 0; /* as the state says, too */
     }
-    return uvt_oneshot_try_recv(o, status, value);
+    o->receiving = false;
+    return rc < 0 ? rc : uvt_oneshot_try_recv(o, status, value);
 }
 
 /* The receiver leaves; 1 when a value that nobody had taken goes with it. */
@@ -169,7 +171,7 @@ static int leave(uvt_oneshot_t *o, int *status, void **value) {
 int uvt_oneshot_close_rx(uvt_oneshot_t *o, void **value) {
     if (!o) return 0;
     if (!at_home(o) && uvt__registry_alive(o->tag)) return UVT_ESHARD;
-    if (o->receiver || o->task) return UV_EBUSY;
+    if (o->receiving || o->task) return UV_EBUSY;
     return leave(o, NULL, value);
 }
 
@@ -211,7 +213,7 @@ int uvt_spawn_oneshot_at(uvt_task_t *out, uvt_oneshot_t *o, void **value, const 
     if (!s || !s->current) return UVT_ENOTASK;
     if (!o) return UV_EINVAL;
     if (!at_home(o)) return UVT_ESHARD;
-    if (o->receiver || o->task) return UV_EBUSY;
+    if (o->receiving || o->task) return UV_EBUSY;
     uvt__task *owner = s->current;
     uvt__ext *x = uvt__calloc(sizeof *x);
     if (!x) return UV_ENOMEM;

@@ -120,6 +120,17 @@ UVT_TEST(closed_stream_answers_ebadf_to_every_call) {
     close(peer);
 }
 
+UVT_TEST(closed_stream_is_known_though_new_ones_were_made) {
+    int peer, peers[10];
+    uvt_stream_t *s = lo_half(&peer), *others[10];
+    char byte;
+    lo_end(s, peer);
+    for (int i = 0; i < 10; i++) others[i] = lo_half(&peers[i]);
+    CHECK_EQ(uvt_read(s, &byte, 1), UV_EBADF);
+    CHECK_EQ(uvt_close(s), UV_EBADF);
+    for (int i = 0; i < 10; i++) lo_end(others[i], peers[i]);
+}
+
 UVT_TEST(close_lets_the_peer_have_all_bytes_and_then_the_end) {
     int peer;
     uvt_stream_t *s = lo_half(&peer);
