@@ -4,8 +4,9 @@
  * int (or ssize_t), negative for an error, either libuv's UV_E* or one of ours below. Never errno, and
  * the library never prints by itself.
  *
- * Every call that needs a task answers UVT_ENOTASK outside of one, and every call on a handle of another
- * runtime's loop answers UVT_ESHARD; neither is repeated in the lists of errors.
+ * Every call that needs a task answers UVT_ENOTASK outside of one, every call on a handle of another
+ * runtime's loop UVT_ESHARD, and a NULL object or a {0} handle UV_EINVAL; they are not repeated in the lists
+ * of errors.
  */
 #ifndef UVTASK_BASE_H
 #define UVTASK_BASE_H

@@ -24,7 +24,8 @@ typedef struct uvt_runtime uvt_runtime_t;
 
 /* Unset (zero) always means the default: NULL and {0} are the same. */
 typedef struct uvt_options {
-    size_t stack_size;    /* bytes per task; default 64 KiB, at least 16 KiB, rounded up to a power of two */
+    size_t stack_size;    /* bytes per task; default 64 KiB, 16 KiB to 1 GiB, rounded up to a power of two; up to
+                             2 KiB of it are the library's, the guard page is not */
     unsigned stack_cache; /* stacks kept for reuse when their tasks end; default 256 */
     bool allow_unguarded; /* go on when guard pages cannot be had; default: such a spawn fails, UV_ENOMEM */
     unsigned grace_ms;    /* how long a task's defers may suspend, and when a shutdown names the tasks

@@ -168,7 +168,8 @@ UVT_EXTERN bool uvt_cancelled(void);
 UVT_EXTERN uvt_reason uvt_cancel_reason(void);
 
 /* The deadline in force, as a time of uvt_now: the earliest of the calling task's own scopes up to the nearest
- * shield (one that reaches it from its set's opener is not told); 0 when cancelled already, UVT_FOREVER when there is none.
+ * shield (one that reaches it from its set's opener is not told); 0 when cancelled already, UVT_FOREVER when
+ * there is none.
  * Suspends: never - On cancel: no effect - Thread: any - Errors: none */
 UVT_EXTERN uint64_t uvt_deadline(void);
 

@@ -82,7 +82,7 @@ typedef struct uvt_task_options {
  * UV_ECANCELED); only when there is no memory for its stack does it end, with status UV_ENOMEM, without
  * having run: see uvt_task_options.drop.
  * Suspends: never - On cancel: no effect (the child inherits an abort of its parent) - Thread: task
- * Errors: UV_EINVAL fn is NULL, stack size below the minimum; UV_ENOMEM */
+ * Errors: UV_EINVAL fn is NULL, stack size out of range; UV_ENOMEM */
 #define uvt_spawn(t, fn, arg) uvt_spawn_at((t), (fn), (arg), NULL, UVT_SITE(#fn))
 /* uvt_spawn_opts(t, fn, arg, const uvt_task_options *options): as uvt_spawn, with options (may be NULL).
  * Suspends: never - On cancel: no effect - Thread: task - Errors: as uvt_spawn */
@@ -97,7 +97,7 @@ UVT_EXTERN int uvt_spawn_at(uvt_task_t *t, uvt_fn fn, void *arg, const uvt_task_
  * could not be had when the task was due to start makes its status UV_ENOMEM (outcome returned).
  * Suspends: may - On cancel: UV_ECANCELED, the task and its handle stay as they are - Thread: task
  * Errors: UVT_ESTALE joined or detached before; UV_EBUSY another task is joining it; UVT_EDEADLK it is
- *         the caller itself or one of its owners; UV_EINVAL {0}, or the task belongs to a set */
+ *         the caller itself or one of its owners; UV_EINVAL {0}, or the task belongs to a set or the runtime */
 UVT_EXTERN int uvt_join(uvt_task_t t, uvt_result *r);
 
 /* Cancels a task, its children and theirs: from now on every suspending call in it that is not shielded
@@ -113,7 +113,8 @@ UVT_EXTERN int uvt_abort_why(uvt_task_t t, const char *text);
 /* Hands a task to the runtime: it is listed in dumps and cancelled and awaited at shutdown, and its
  * failure comes out of uvt_run. Uses the handle up.
  * Suspends: never - On cancel: no effect - Thread: task
- * Errors: UVT_ESTALE; UV_EBUSY a task is joining it; UV_EINVAL {0}, or it belongs to a set */
+ * Errors: UVT_ESTALE; UV_EBUSY a task is joining it; UV_EINVAL {0}, or it belongs to a set or the
+ *         runtime already */
 UVT_EXTERN int uvt_detach(uvt_task_t t);
 
 /* Whether a task has ended: 1, 0, or a code.

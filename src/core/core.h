@@ -360,6 +360,7 @@ void uvt__stacks_release(uvt__shard *s);
 /* mailbox.c */
 int uvt__mailbox_new(uvt__shard *s, uvt_runtime_t **out);
 void uvt__mailbox_close(uvt_runtime_t *m);
+bool uvt__mailbox_drain(uvt_runtime_t *m); /* runs what is there; false when nothing was */
 void uvt__on_async(uv_async_t *h);
 uint64_t uvt__registry_add(uvt_runtime_t *m);       /* returns the shard's tag */
 void uvt__registry_remove(uvt_runtime_t *m);

@@ -81,7 +81,7 @@ static uvt__msg *take_all(uvt_runtime_t *m, bool close) {
     uvt__msg *list = m->head;
     m->head = NULL;
     m->tail = &m->head;
-    if (close && !list) m->closed = true;
+    if (close) m->closed = true;
     uv_mutex_unlock(&m->lock);
     return list;
 }
@@ -101,9 +101,15 @@ void uvt__on_async(uv_async_t *h) {
     run_all(take_all(s->mailbox, false));
 }
 
-/* Runs what is there and takes no more. */
+bool uvt__mailbox_drain(uvt_runtime_t *m) {
+    uvt__msg *list = take_all(m, false);
+    run_all(list);
+    return list != NULL;
+}
+
+/* Takes no more, and runs what was accepted. */
 void uvt__mailbox_close(uvt_runtime_t *m) {
-    for (uvt__msg *list; (list = take_all(m, true)) != NULL;) run_all(list);
+    run_all(take_all(m, true));
 }
 
 /* ---- the registry ---- */

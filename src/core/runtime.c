@@ -292,6 +292,10 @@ static int finish_run(uvt__shard *s) {
     return rc;
 }
 
+static bool over(const uvt__shard *s) {
+    return s->ending && s->root->live == 0;
+}
+
 int uvt__run_with(uvt_fn fn, void *arg, const uvt_options *o, const char *site, bool virtual_clock) {
     uvt__shard *s;
     uvt__task *t;
@@ -306,7 +310,7 @@ int uvt__run_with(uvt_fn fn, void *arg, const uvt_options *o, const char *site, 
     t->flags |= TF_MAIN;
     do {
         uv_run(s->loop, UV_RUN_DEFAULT);
-    } while (!(s->ending && s->root->live == 0) && (uv_loop_alive(s->loop) || break_deadlock(s)));
+    } while (!over(s) && (uv_loop_alive(s->loop) || uvt__mailbox_drain(s->mailbox) || break_deadlock(s)));
     return finish_run(s);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Stacks. They are cut from slabs (one mapping of 64 stacks of a size class), committed lazily by the
+ * Stacks. They are cut from slabs (one mapping of up to 64 stacks of a size class), committed lazily by the
  * kernel, and guarded below: by MADV_GUARD_INSTALL where the kernel has it (Linux 6.13), which costs no
  * mapping of its own, else by mprotect, which does (and so ends at vm.max_map_count, about 32,000 stacks).
  *
@@ -50,7 +50,8 @@
 #define MAP_NORESERVE 0
 #endif
 
-#define PER_SLAB 64
+#define PER_SLAB 64                   /* stacks, or fewer of a large size: */
+#define SLAB_BYTES ((size_t)16 << 20)
 #define MIN_STACK ((size_t)16 << 10)
 #define MAX_STACK ((size_t)1 << 30)
 #define MANY 16 /* slabs of a class from which on new ones get their stacks' first pages in one go */
@@ -72,7 +73,10 @@ struct uvt__slab {
 
 struct uvt__stack_class {
     uvt__stack_class *next;
-    size_t size;              /* bytes per stack, guard included */
+    size_t size;              /* what is asked for by; bytes, a power of two */
+    size_t stride;            /* bytes per stack: that and its guard page */
+    unsigned per_slab;
+    uint64_t all;             /* bit per stack of a slab */
     struct uvt__slab slabs;   /* list head */
     uvt__stack *cache;        /* last in first out */
     unsigned count;           /* slabs */
@@ -103,6 +107,9 @@ static uvt__stack_class *class_of(uvt__shard *s, size_t size) {
     uvt__stack_class *c = uvt__calloc(sizeof *c);
     if (!c) return NULL;
     c->size = size;
+    c->stride = size + page_size();
+    c->per_slab = size * PER_SLAB <= SLAB_BYTES ? PER_SLAB : size < SLAB_BYTES ? (unsigned)(SLAB_BYTES / size) : 1;
+    c->all = ~(uint64_t)0 >> (64 - c->per_slab);
     c->slabs.next = c->slabs.prev = &c->slabs;
     c->next = s->classes;
     s->classes = c;
@@ -124,18 +131,18 @@ static void slab_unlink(struct uvt__slab *sl) {
 static struct uvt__slab *slab_new(uvt__stack_class *c) {
     struct uvt__slab *sl = uvt__calloc(sizeof *sl);
     if (!sl) return NULL;
-    void *m = mmap(NULL, c->size * PER_SLAB, PROT_READ | PROT_WRITE,
+    void *m = mmap(NULL, c->stride * c->per_slab, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (m == MAP_FAILED) {
         uvt__free(sl);
         return NULL;
     }
 #ifdef MADV_NOHUGEPAGE
-    (void)madvise(m, c->size * PER_SLAB, MADV_NOHUGEPAGE); /* a huge page would commit 32 stacks at once */
+    (void)madvise(m, c->stride * c->per_slab, MADV_NOHUGEPAGE); /* a huge page would commit 32 stacks at once */
 #endif
     sl->base = m;
     sl->cls = c;
-    sl->free = ~(uint64_t)0;
+    sl->free = c->all;
     slab_link_front(c, sl);
     c->count++;
     c->spare++;
@@ -143,10 +150,10 @@ static struct uvt__slab *slab_new(uvt__stack_class *c) {
 }
 
 static void slab_release(struct uvt__slab *sl) {
-    munmap(sl->base, sl->cls->size * PER_SLAB);
+    munmap(sl->base, sl->cls->stride * sl->cls->per_slab);
     slab_unlink(sl);
     sl->cls->count--;
-    if (sl->free == ~(uint64_t)0) sl->cls->spare--;
+    if (sl->free == sl->cls->all) sl->cls->spare--;
     uvt__free(sl);
 }
 
@@ -156,10 +163,10 @@ static bool advise_all(struct uvt__slab *sl, size_t offset, int advice) {
     static atomic_bool no_list;
     struct iovec pages[PER_SLAB];
     size_t page = page_size();
-    for (unsigned i = 0; i < PER_SLAB; i++) pages[i] = (struct iovec){ sl->base + i * sl->cls->size + offset, page };
+    unsigned n = sl->cls->per_slab;
+    for (unsigned i = 0; i < n; i++) pages[i] = (struct iovec){ sl->base + i * sl->cls->stride + offset, page };
     if (!no_list) {
-        long n = syscall(SYS_process_madvise, PIDFD_SELF, pages, PER_SLAB, advice, 0);
-        if (n == (long)(PER_SLAB * page)) return true;
+        if (syscall(SYS_process_madvise, PIDFD_SELF, pages, n, advice, 0) == (long)(n * page)) return true;
         no_list = true;
     }
 #endif
@@ -169,8 +176,8 @@ static bool advise_all(struct uvt__slab *sl, size_t offset, int advice) {
 
 static bool guard_each(const uvt__shard *s, struct uvt__slab *sl) {
     static atomic_bool no_install;
-    for (unsigned i = 0; i < PER_SLAB; i++) {
-        char *low = sl->base + i * sl->cls->size;
+    for (unsigned i = 0; i < sl->cls->per_slab; i++) {
+        char *low = sl->base + i * sl->cls->stride;
         if (!no_install && madvise(low, page_size(), MADV_GUARD_INSTALL) == 0) continue;
         no_install = true;
         if (mprotect(low, page_size(), PROT_NONE) != 0) return s->opt.allow_unguarded;
@@ -181,20 +188,20 @@ static bool guard_each(const uvt__shard *s, struct uvt__slab *sl) {
 static bool guard(const uvt__shard *s, struct uvt__slab *sl) {
     if (!advise_all(sl, 0, MADV_GUARD_INSTALL) && !guard_each(s, sl)) return false;
     /* Where stacks are wanted by the thousand, a fault for each would be most of what a task costs. */
-    if (sl->cls->count > MANY) (void)advise_all(sl, sl->cls->size - page_size(), MADV_POPULATE_WRITE);
+    if (sl->cls->count > MANY) (void)advise_all(sl, sl->cls->stride - page_size(), MADV_POPULATE_WRITE);
     return true;
 }
 
 static uvt__stack *carve(uvt__shard *s, struct uvt__slab *sl) {
     /* One that still holds pages, if there is one. */
     unsigned i = (unsigned)__builtin_ctzll(sl->dirty ? sl->dirty : sl->free);
-    size_t size = sl->cls->size;
-    char *low = sl->base + i * size;
+    size_t stride = sl->cls->stride;
+    char *low = sl->base + i * stride;
     if (!sl->guarded && !(sl->guarded = guard(s, sl))) {
         slab_release(sl);
         return NULL;
     }
-    if (sl->free == ~(uint64_t)0) sl->cls->spare--;
+    if (sl->free == sl->cls->all) sl->cls->spare--;
     sl->free &= ~((uint64_t)1 << i);
     sl->dirty &= ~((uint64_t)1 << i);
     if (!sl->free) { /* full ones to the back */
@@ -204,7 +211,7 @@ static uvt__stack *carve(uvt__shard *s, struct uvt__slab *sl) {
         sl->prev->next = sl;
         sl->cls->slabs.prev = sl;
     }
-    uvt__stack *st = (uvt__stack *)(low + size - DESCRIPTOR);
+    uvt__stack *st = (uvt__stack *)(low + stride - DESCRIPTOR);
     _Static_assert(sizeof *st <= DESCRIPTOR, "the descriptor fits");
     st->low = low + page_size();
     st->top = (char *)st - (i % COLOURS) * COLOUR_STEP;
@@ -251,7 +258,7 @@ static void discard(uvt__stack *st) {
     sl->free |= (uint64_t)1 << i;
     sl->dirty |= (uint64_t)1 << i;
     c->dirty = true;
-    if (sl->free == ~(uint64_t)0) {
+    if (sl->free == c->all) {
         c->spare++;
         if (c->spare > SPARE_SLABS) slab_release(sl);
     }
@@ -278,11 +285,11 @@ void uvt__stack_put(uvt__shard *s, uvt__stack *st) {
 
 /* Gives back what the dirty stacks of a slab hold, run by run. */
 static void clean(struct uvt__slab *sl) {
-    size_t size = sl->cls->size;
+    size_t stride = sl->cls->stride;
     while (sl->dirty) {
         unsigned i = (unsigned)__builtin_ctzll(sl->dirty), n = 1;
-        while (i + n < PER_SLAB && (sl->dirty >> (i + n) & 1)) n++;
-        (void)madvise(sl->base + i * size, n * size, MADV_DONTNEED); /* guards stay */
+        while (i + n < sl->cls->per_slab && (sl->dirty >> (i + n) & 1)) n++;
+        (void)madvise(sl->base + i * stride, n * stride, MADV_DONTNEED); /* guards stay */
         sl->dirty &= ~((n < 64 ? ((uint64_t)1 << n) - 1 : ~(uint64_t)0) << i);
     }
 }
@@ -299,7 +306,7 @@ static void trim_class(uvt__stack_class *c) {
     /* Full slabs are at the back. */
     for (struct uvt__slab *sl = c->slabs.next, *next; sl != &c->slabs && sl->free; sl = next) {
         next = sl->next;
-        if (sl->free == ~(uint64_t)0) slab_release(sl);
+        if (sl->free == c->all) slab_release(sl);
         else clean(sl);
     }
     c->dirty = false;

@@ -324,11 +324,6 @@ static bool owns_current(const uvt__shard *s, const uvt__task *t) {
     return false;
 }
 
-/* What a set's member or a detached task answers to join and detach. */
-static int not_ours(const uvt__shard *s, const uvt__task *t) {
-    return SET_OF(uvt__owner(&t->node)) == s->root ? UVT_ESTALE : UV_EINVAL;
-}
-
 int uvt_join(uvt_task_t h, uvt_result *r) {
     uvt__shard *s = uvt__here();
     uvt__task *t;
@@ -337,7 +332,7 @@ int uvt_join(uvt_task_t h, uvt_result *r) {
     int rc = uvt__task_find(h, &t);
     if (UNLIKELY(rc < 0)) return rc;
     if (UNLIKELY(owns_current(s, t))) return UVT_EDEADLK;
-    if (UNLIKELY(uvt__is_set(uvt__owner(&t->node)))) return not_ours(s, t);
+    if (UNLIKELY(uvt__is_set(uvt__owner(&t->node)))) return UV_EINVAL;
     if (UNLIKELY(t->joiner != NULL)) return UV_EBUSY;
     rc = uvt__enter(s);
     if (UNLIKELY(rc < 0)) return rc;
@@ -409,7 +404,7 @@ int uvt_detach(uvt_task_t h) {
     if (!s || !s->current) return UVT_ENOTASK;
     int rc = uvt__task_find(h, &t);
     if (rc < 0) return rc;
-    if (uvt__is_set(uvt__owner(&t->node))) return not_ours(s, t);
+    if (uvt__is_set(uvt__owner(&t->node))) return UV_EINVAL;
     if (t->joiner) return UV_EBUSY;
     uvt__node *owner = uvt__owner(&t->node);
     t->id = uvt__new_id(s); /* every copy of the handle is stale from now on */

@@ -6,7 +6,11 @@
  * a cancel on.
  */
 #include "core/core.h"
+#include <pthread.h>
 #include <stdatomic.h>
+
+/* Around the links between tokens: the last reference may be given back on any thread, also when the loop is gone. */
+static pthread_mutex_t tree_lock = PTHREAD_MUTEX_INITIALIZER;
 
 struct token_wait {
     uvt_park_t park;
@@ -48,9 +52,11 @@ int uvt_token_new(uvt_token_t **out, uvt_token_t *parent) {
     k->timer.fire = time_came;
     if (parent) {
         k->parent = uvt_token_ref(parent);
+        pthread_mutex_lock(&tree_lock);
         k->next = parent->child;
         if (k->next) k->next->prev = k;
         parent->child = k;
+        pthread_mutex_unlock(&tree_lock);
         if (parent->done) cancel_tree(s, k, (uvt_reason_code)parent->code, parent->text);
         else if (atomic_load(&parent->flag)) atomic_store(&k->flag, true);
     }
@@ -70,9 +76,11 @@ static void destroy(void *arg) {
         uvt__shard *s = uvt__here();
         if (s && s->tag == k->tag) uvt__timer_disarm(s, &k->timer); /* else the wheel is gone */
         if (up) {
+            pthread_mutex_lock(&tree_lock);
             if (k->prev) k->prev->next = k->next;
             else up->child = k->next;
             if (k->next) k->next->prev = k->prev;
+            pthread_mutex_unlock(&tree_lock);
         }
         uvt__free(k);
         if (!up || atomic_fetch_sub_explicit(&up->refs, 1, memory_order_acq_rel) != 1) return;
@@ -98,6 +106,7 @@ void uvt_token_unref(uvt_token_t *k) {
 
 /* Marks a token and everything below, wakes and cancels. Children of a done token are done. */
 static void cancel_tree(uvt__shard *s, uvt_token_t *root, uvt_reason_code code, const char *text) {
+    pthread_mutex_lock(&tree_lock);
     for (uvt_token_t *k = root;;) {
         bool fresh = !k->done;
         if (fresh) {
@@ -120,9 +129,10 @@ static void cancel_tree(uvt__shard *s, uvt_token_t *root, uvt_reason_code code, 
             continue;
         }
         while (k != root && !k->next) k = k->parent;
-        if (k == root) return;
+        if (k == root) break;
         k = k->next;
     }
+    pthread_mutex_unlock(&tree_lock);
 }
 
 static void cancel_here(void *arg) {

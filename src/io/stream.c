@@ -236,9 +236,9 @@ uv_stream_t *uvt_stream_handle(uvt_stream_t *s) {
 }
 
 void uvt_stream_set_data(uvt_stream_t *s, void *data) {
-    s->data = data;
+    if (s) s->data = data;
 }
 
 void *uvt_stream_data(const uvt_stream_t *s) {
-    return s->data;
+    return s ? s->data : NULL;
 }

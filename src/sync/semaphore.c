@@ -122,9 +122,9 @@ void uvt_semaphore_close(uvt_semaphore_t *s) {
 }
 
 int64_t uvt_semaphore_available(const uvt_semaphore_t *s) {
-    return s->available;
+    return s ? s->available : 0;
 }
 
 unsigned uvt_semaphore_waiting(const uvt_semaphore_t *s) {
-    return s->waiting;
+    return s ? s->waiting : 0;
 }

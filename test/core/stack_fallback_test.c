@@ -109,11 +109,11 @@ static int never(void *arg) {
     uvt_test_fail(__FILE__, __LINE__, "ran without a stack");
 }
 
-/* Less address space than a slab of the largest stacks takes. */
+/* Less address space than one of the largest stacks takes. */
 static bool take_memory_away(void) {
-    struct rlimit most = { (rlim_t)8 << 30, (rlim_t)8 << 30 };
+    struct rlimit most = { (rlim_t)512 << 20, (rlim_t)512 << 20 };
     if (SANITIZED || setrlimit(RLIMIT_AS, &most) != 0) return false;
-    void *m = mmap(NULL, (size_t)16 << 30, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *m = mmap(NULL, (size_t)1 << 30, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return m == MAP_FAILED;
 }
 
