@@ -10,6 +10,7 @@ import json
 import re
 import sys
 
+REMARK = re.compile(r"^--\d+-- ")  # valgrind's, about itself
 SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed$")
 GOOD = ("OK", "EXPECTEDFAIL")
 
@@ -26,7 +27,8 @@ def count(entry):
 
 def complain(entry, verbose):
     print(f"--- {entry['name']}: {entry['result']}")
-    out = ((entry.get("stdout") or "") + (entry.get("stderr") or "")).splitlines()
+    out = (entry.get("stdout") or "").splitlines() + (entry.get("stderr") or "").splitlines()
+    out = [line for line in out if not REMARK.match(line)]
     if not verbose and len(out) > 60:
         print(f"    ({len(out) - 60} lines before these)")
         out = out[-60:]

@@ -20,7 +20,7 @@ static int forgotten(void *arg) {
 
 static int app(void *arg) {
     (void)arg;
-    int three = 3, four = 4; /* children may borrow the locals of their owner */
+    int three = 3, four = 4; /* borrowed by children that are joined below */
     uvt_task_t a, b;
     uvt_spawn(&a, square, &three);
     uvt_spawn(&b, square, &four);
