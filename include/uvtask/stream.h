@@ -73,7 +73,8 @@ UVT_EXTERN int uvt_stream_mend(uvt_stream_t *s);
  * Errors: UV_EBUSY; UV_EBADF; UVT_ETORN; UV_ENOTCONN */
 UVT_EXTERN int uvt_shutdown(uvt_stream_t *s);
 
-/* Closes. Tasks that read, write or shut down on it wake with UV_EBADF. NULL is allowed.
+/* Closes. Tasks that read, write or shut down on it wake with UV_EBADF. What a write that was cancelled had
+ * left in libuv's queue is dropped: uvt_shutdown first waits for it. NULL is allowed.
  * Suspends: always - On cancel: it goes on (shielded) and returns 0 - Thread: task
  * Errors: UV_EBADF closed, or being closed, before */
 UVT_EXTERN int uvt_close(uvt_stream_t *s);
