@@ -49,7 +49,8 @@ typedef struct uvt_options {
  * peer vanishes, it is set to be ignored (and left so), as Node does.
  * Suspends: never (blocks) - On cancel: no effect - Thread: any thread without a runtime
  * Errors: UV_EINVAL fn is NULL or an option is out of range; UVT_ENESTED inside a task or loop of uvtask;
- *         UVT_EDEADLK all tasks waited for each other (they were cancelled; see options.report);
+ *         UVT_EDEADLK all tasks waited for each other (they were cancelled; see options.report. Those in a
+ *         wait that cannot be cancelled, see <uvtask/park.h>, are given up: they never end);
  *         UVT_EPANIC fn panicked; UV_ENOMEM and libuv's codes when the loop cannot be made */
 #define uvt_run(fn, arg, ...) uvt_run_at((fn), (arg), (__VA_ARGS__), UVT_SITE(#fn))
 /* The function behind the macro.
@@ -69,7 +70,7 @@ UVT_EXTERN int uvt_attach(uvt_runtime_t **rt, uv_loop_t *loop, const uvt_options
  * given to the shutdown callback.
  * Suspends: never - On cancel: no effect - Thread: loop
  * Errors: UV_EINVAL fn is NULL; UV_ENOMEM; UVT_EGONE shutting down; UVT_ESHARD another thread's loop */
-#define uvt_runtime_spawn(rt, fn, arg) uvt_runtime_spawn_at((rt), (fn), (arg), UVT_SITE(#fn))
+#define uvt_runtime_spawn(rt, fn, ...) uvt_runtime_spawn_at((rt), (fn), (__VA_ARGS__), UVT_SITE(#fn))
 UVT_EXTERN int uvt_runtime_spawn_at(uvt_runtime_t *rt, uvt_fn fn, void *arg, const char *site);
 
 /* Cancels and awaits every task of an attached runtime and takes the hooks off the loop; then calls

@@ -36,11 +36,12 @@ typedef struct uvt_set_options {
  * Suspends: never - On cancel: no effect - Thread: task - Errors: UV_EINVAL set is NULL; UV_ENOMEM */
 UVT_EXTERN int uvt_set_open(uvt_set_t *set, const uvt_set_options *options);
 
-/* Spawns fn(arg) as a member. Members, and any task of the loop that has the set's handle, may spawn, also
+/* uvt_set_spawn(uvt_set_t *set, uvt_fn fn, void *arg)
+ * Spawns fn(arg) as a member. Members, and any task of the loop that has the set's handle, may spawn, also
  * while the owner waits in wait or close. A full set makes the call wait for room.
  * Suspends: only when the set is full - On cancel: UV_ECANCELED, nothing was spawned - Thread: task
  * Errors: UV_EINVAL; UVT_ESTALE the set is closed; UV_ENOMEM */
-#define uvt_set_spawn(set, fn, arg) uvt_set_spawn_at((set), NULL, (fn), (arg), NULL, UVT_SITE(#fn))
+#define uvt_set_spawn(set, fn, ...) uvt_set_spawn_at((set), NULL, (fn), (__VA_ARGS__), NULL, UVT_SITE(#fn))
 /* uvt_set_spawn_opts(set, t, fn, arg, const uvt_task_options *options): as uvt_set_spawn, with options (may
  * be NULL), and *t (may be NULL) gets a handle to abort the member by;
  * it cannot be joined.
@@ -55,7 +56,8 @@ UVT_EXTERN int uvt_set_spawn_at(uvt_set_t *set, uvt_task_t *t, uvt_fn fn, void *
 /* As uvt_set_spawn, never waiting.
  * Suspends: never - On cancel: no effect - Thread: task
  * Errors: as uvt_set_spawn, and UV_EBUSY the set is full */
-#define uvt_set_try_spawn(set, fn, arg) uvt_set_try_spawn_at((set), NULL, (fn), (arg), NULL, UVT_SITE(#fn))
+#define uvt_set_try_spawn(set, fn, ...)                                                                \
+    uvt_set_try_spawn_at((set), NULL, (fn), (__VA_ARGS__), NULL, UVT_SITE(#fn))
 /* The function behind the macro.
  * Suspends: never - On cancel: no effect - Thread: task - Errors: as uvt_set_try_spawn */
 UVT_EXTERN int uvt_set_try_spawn_at(uvt_set_t *set, uvt_task_t *t, uvt_fn fn, void *arg,

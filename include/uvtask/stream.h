@@ -70,7 +70,7 @@ UVT_EXTERN int uvt_stream_mend(uvt_stream_t *s);
 
 /* Ends the sending side (FIN) after what was written; reading goes on.
  * Suspends: may - On cancel: UV_ECANCELED; the shutdown may still happen - Thread: task
- * Errors: UV_EBUSY; UV_EBADF; UVT_ETORN; UV_ENOTCONN */
+ * Errors: UV_EBUSY; UV_EBADF; UVT_ETORN; UV_ENOTCONN, also the second time; writes after it get UV_EPIPE */
 UVT_EXTERN int uvt_shutdown(uvt_stream_t *s);
 
 /* Closes. Tasks that read, write or shut down on it wake with UV_EBADF. What a write that was cancelled had

@@ -69,21 +69,25 @@ typedef struct uvt_task_options {
     const char *name;        /* copied, cut to 31 bytes; default: the function's name */
     size_t stack_size;       /* bytes, as uvt_options.stack_size; default: the runtime's */
     uint64_t start_after_ms; /* Node's setTimeout: until it is due, the task costs its record and no stack.
-                                Cancelled before that, it never runs. UVT_FOREVER never starts */
+                                Cancelled before that, it never runs. UVT_FOREVER never starts;
+                                other negative values (as int64_t) are UV_EINVAL */
     void (*drop)(void *arg); /* called in place of the body if that never runs (cancelled during the start
                                 delay; no memory for a stack), to release what arg owns. It runs on the
                                 loop outside of tasks and cannot suspend */
 } uvt_task_options;
 
-/* Spawns fn(arg) as a child of the calling task; it runs when the caller next suspends, never inside
+/* uvt_spawn(uvt_task_t *t, uvt_fn fn, void *arg)
+ * Spawns fn(arg) as a child of the calling task; it runs when the caller next suspends, never inside
  * uvt_spawn. *t gets the handle; t may be NULL, the caller owns the task all the same. Scopes of the caller do
  * not reach the child: for work that a deadline is to bound, open a set inside the scope. A task without a
  * start delay runs its body even when it is cancelled first (its first suspending call then says
  * UV_ECANCELED); only when there is no memory for its stack does it end, with status UV_ENOMEM, without
  * having run: see uvt_task_options.drop.
- * Suspends: never - On cancel: no effect (the child inherits an abort of its parent) - Thread: task
+ * Suspends: never - Thread: task
+ * On cancel: no effect. A child of a task that is aborted is cancelled from birth, even when it is spawned in a
+ * shield or a defer: for clean-up by several tasks open a set there
  * Errors: UV_EINVAL fn is NULL, stack size out of range; UV_ENOMEM */
-#define uvt_spawn(t, fn, arg) uvt_spawn_at((t), (fn), (arg), NULL, UVT_SITE(#fn))
+#define uvt_spawn(t, fn, ...) uvt_spawn_at((t), (fn), (__VA_ARGS__), NULL, UVT_SITE(#fn))
 /* uvt_spawn_opts(t, fn, arg, const uvt_task_options *options): as uvt_spawn, with options (may be NULL).
  * Suspends: never - On cancel: no effect - Thread: task - Errors: as uvt_spawn */
 #define uvt_spawn_opts(t, fn, arg, ...) uvt_spawn_at((t), (fn), (arg), (__VA_ARGS__), UVT_SITE(#fn))

@@ -16,8 +16,10 @@
  *
  * Every test runs in a process of its own with a time limit (real seconds). UVT_TEST runs its body as the
  * first task of a runtime on the virtual clock, and fails on deadlock, and when anything is left: bytes,
- * file descriptors, handles, tasks. UVT_TEST_REAL is the same on the real clock, UVT_TEST_PLAIN is a bare
- * function that checks bytes and descriptors. Program options: [-l] [-s SEED] [-t SECONDS] [-f] [NAME...].
+ * file descriptors, handles. UVT_TEST_REAL is the same on the real clock, UVT_TEST_PLAIN is a bare
+ * function that checks bytes and descriptors. A program takes names (or PREFIX*) of tests, and -l to list them,
+ * -s SEED for another order of ready tasks, -t SECONDS as each test's limit, -f to run in this process (for
+ * debuggers).
  *
  * It prints a line per failed test and ends with "N passed, M failed".
  */
@@ -34,7 +36,7 @@ extern "C" {
 enum { UVT_TEST_VIRTUAL, UVT_TEST_REALCLOCK, UVT_TEST_NORUNTIME };
 
 struct uvt_test {
-    const char *name, *file;
+    const char *name, *file, *site;
     void (*fn)(void);
     int kind;
     struct uvt_test *next;
@@ -50,7 +52,8 @@ UVT_EXTERN int uvt_test_main(int argc, char **argv);
 
 #define UVT__TEST(fname, tkind)                                                                        \
     static void uvt__t_##fname(void);                                                                  \
-    static struct uvt_test uvt__s_##fname = { #fname, __FILE__, uvt__t_##fname, tkind, NULL };         \
+    static struct uvt_test uvt__s_##fname = { #fname, __FILE__, UVT_SITE(#fname), uvt__t_##fname, tkind, \
+                                              NULL };                                                  \
     __attribute__((constructor)) static void uvt__r_##fname(void) {                                    \
         uvt_test_register(&uvt__s_##fname);                                                            \
     }                                                                                                  \
@@ -80,6 +83,7 @@ UVT_EXTERN void uvt_test_check_str(const char *file, int line, const char *ea, c
     } while (0)
 #define CHECK_EQ(a, b) uvt_test_check_eq(__FILE__, __LINE__, #a, (int64_t)(a), #b, (int64_t)(b))
 #define CHECK_STR(a, b) uvt_test_check_str(__FILE__, __LINE__, #a, (a), (b))
+/* lo <= v < hi */
 #define CHECK_IN(v, lo, hi)                                                                            \
     do {                                                                                               \
         int64_t uvt__v = (int64_t)(v);                                                                 \

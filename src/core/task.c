@@ -137,6 +137,7 @@ int uvt__task_new(uvt__shard *s, uvt__node *owner, uvt_fn fn, void *arg, const u
     uvt_task_options rounded;
     if (UNLIKELY(o != NULL)) {
         rounded = *o;
+        if ((int64_t)o->start_after_ms < 0 && o->start_after_ms != UVT_FOREVER) return UV_EINVAL;
         if (o->stack_size && (rounded.stack_size = uvt__stack_round(o->stack_size)) == 0) return UV_EINVAL;
         int rc = apply_options(t, &rounded);
         if (rc < 0) return rc;

@@ -9,7 +9,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* Around the links between tokens: the last reference may be given back on any thread, also when the loop is gone. */
+/* Around the making and breaking of links between tokens: when their loop is gone, last references are given back on
+ * any thread. (Walking is the loop's alone, and happens while it lives.) */
 static pthread_mutex_t tree_lock = PTHREAD_MUTEX_INITIALIZER;
 
 struct token_wait {
@@ -106,7 +107,6 @@ void uvt_token_unref(uvt_token_t *k) {
 
 /* Marks a token and everything below, wakes and cancels. Children of a done token are done. */
 static void cancel_tree(uvt__shard *s, uvt_token_t *root, uvt_reason_code code, const char *text) {
-    pthread_mutex_lock(&tree_lock);
     for (uvt_token_t *k = root;;) {
         bool fresh = !k->done;
         if (fresh) {
@@ -129,10 +129,9 @@ static void cancel_tree(uvt__shard *s, uvt_token_t *root, uvt_reason_code code, 
             continue;
         }
         while (k != root && !k->next) k = k->parent;
-        if (k == root) break;
+        if (k == root) return;
         k = k->next;
     }
-    pthread_mutex_unlock(&tree_lock);
 }
 
 static void cancel_here(void *arg) {

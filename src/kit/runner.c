@@ -115,7 +115,7 @@ static bool run_test(const struct uvt_test *t) {
         t->fn();
     } else {
         uvt_options o = kit_options(NULL);
-        int rc = uvt__run_with(body, (void *)(uintptr_t)t, &o, UVT_SITE("test"), t->kind == UVT_TEST_VIRTUAL);
+        int rc = uvt__run_with(body, (void *)(uintptr_t)t, &o, t->site, t->kind == UVT_TEST_VIRTUAL);
         if (rc != 0) {
             uvt__kit_say("the runtime ended with %s (%d): %s\n", uvt_err_name(rc), rc, uvt_strerror(rc));
             ok = false;

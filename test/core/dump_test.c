@@ -76,7 +76,7 @@ UVT_TEST(dump_shows_a_name_that_was_given) {
 }
 
 static int has_a_child(void *arg) {
-    CHECK_EQ(uvt_spawn(NULL, waits, "deep"), 0);
+    CHECK_EQ(uvt_spawn(NULL, waits, "undermost"), 0);
     return waits(arg);
 }
 
@@ -89,9 +89,9 @@ UVT_TEST(dump_shows_how_deep_a_task_is_owned) {
     CHECK_EQ(uvt_spawn(NULL, has_a_child, "shallow"), 0);
     settle();
     line_of("shallow", top, sizeof top);
-    line_of("deep", deep, sizeof deep);
+    line_of("undermost", deep, sizeof deep);
     CHECK(indent(deep) > indent(top));
-    CHECK(strstr(dump.text, "shallow") < strstr(dump.text, "deep")); /* owners first */
+    CHECK(strstr(dump.text, "shallow") < strstr(dump.text, "undermost")); /* owners first */
 }
 
 UVT_TEST(dump_lists_members_delayed_and_detached_tasks) {

@@ -21,7 +21,11 @@ extern char **environ;
 /* As UVT_TEST, but part of the program only when it runs itself. */
 #define HIDDEN(fname, tkind)                                                                                           \
     static void hidden_##fname(void);                                                                                  \
-    static struct uvt_test hidden_s_##fname = { "kit_hidden_" #fname, __FILE__, hidden_##fname, tkind, NULL };         \
+    static struct uvt_test hidden_s_##fname = { .name = "kit_hidden_" #fname,                                          \
+                                                .file = __FILE__,                                                      \
+                                                .site = UVT_SITE("kit_hidden_" #fname),                                \
+                                                .fn = hidden_##fname,                                                  \
+                                                .kind = tkind };                                                       \
     __attribute__((constructor)) static void hidden_r_##fname(void) {                                                  \
         if (getenv(HIDDEN_VARIABLE)) uvt_test_register(&hidden_s_##fname);                                             \
     }                                                                                                                  \

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Corners in which oneshots and semaphores once went wrong: an end is given back while the other side is on its way in
+ * or out, and the greatest limit there is.
+ *
+ * The program has its own uv_mutex_lock, which stops a thread where a test wants it to be interrupted.
+ */
+#include <pthread.h>
+
+#include "../core/bodies.h"
+
+/* ---- oneshots ---- */
+
+static int receives_7(void *arg) {
+    int status = 0;
+    CHECK_EQ(uvt_oneshot_recv(arg, &status, NULL), 0);
+    CHECK_EQ(status, 7);
+    return 0;
+}
+
+/* Both ends would be back, and the memory freed, before the woken receiver takes its value. */
+UVT_TEST(oneshot_closed_while_its_receiver_is_about_to_take_is_busy) {
+    uvt_oneshot_t *o;
+    uvt_task_t t;
+    void *value;
+    CHECK_EQ(uvt_oneshot_new(&o, 0), 0);
+    CHECK_EQ(uvt_spawn(&t, receives_7, o), 0);
+    settle();
+    CHECK_EQ(uvt_oneshot_send(o, 7, NULL), 0);
+    CHECK_EQ(uvt_oneshot_close_rx(o, &value), UV_EBUSY);
+    CHECK_EQ(uvt_oneshot_recv(o, NULL, NULL), UV_EBUSY);
+    CHECK_EQ(uvt_join(t, NULL), 0);
+    CHECK_EQ(uvt_oneshot_close_rx(o, &value), 0);
+}
+
+static int receives_with_its_budget_used_up(void *arg) {
+    for (int i = 0; i < 128; i++) CHECK_EQ(uvt_checkpoint(), 0);
+    return receives_7(arg);
+}
+
+UVT_TEST(oneshot_closed_while_its_receiver_yields_on_its_way_in_is_busy) {
+    uvt_oneshot_t *o;
+    uvt_task_t t;
+    void *value;
+    CHECK_EQ(uvt_oneshot_new(&o, 0), 0);
+    CHECK_EQ(uvt_spawn(&t, receives_with_its_budget_used_up, o), 0);
+    CHECK_EQ(uvt_yield(), 0);
+    CHECK_EQ(uvt_oneshot_close_rx(o, &value), UV_EBUSY);
+    CHECK_EQ(uvt_oneshot_send(o, 7, NULL), 0);
+    CHECK_EQ(uvt_join(t, NULL), 0);
+    CHECK_EQ(uvt_oneshot_close_rx(o, &value), 0);
+}
+
+static __thread bool stops_at_lock;
+static bool lock_is_ours;
+static uv_sem_t stopped, go_on;
+
+/* Weak: where libuv is linked statically its own is taken, and the test below has nothing to say. */
+__attribute__((weak)) void uv_mutex_lock(uv_mutex_t *m) {
+    lock_is_ours = true;
+    if (stops_at_lock) {
+        stops_at_lock = false;
+        uv_sem_post(&stopped);
+        uv_sem_wait(&go_on);
+    }
+    CHECK_EQ(pthread_mutex_lock(m), 0);
+}
+
+static int send_rc;
+
+static void sends_slowly(void *arg) {
+    stops_at_lock = true; /* the value is there for the receiver, but the loop has not been told */
+    send_rc = uvt_oneshot_send(arg, 0, &send_rc);
+}
+
+static int takes_the_value(void *arg) {
+    uvt_oneshot_t *o;
+    void *value = NULL;
+    CHECK_EQ(uvt_oneshot_new(&o, 0), 0);
+    CHECK_EQ(uv_thread_create(arg, sends_slowly, o), 0);
+    uv_sem_wait(&stopped);
+    CHECK_EQ(uvt_oneshot_try_recv(o, NULL, &value), 0);
+    CHECK(value == &send_rc);
+    return uvt_oneshot_close_rx(o, NULL);
+}
+
+/* A sender that is told UVT_EGONE keeps the value, which would then have two owners. */
+UVT_TEST_PLAIN(oneshot_value_taken_as_the_runtime_ends_is_not_the_senders_any_more) {
+    uv_thread_t thread;
+    uv_mutex_t m;
+    CHECK_EQ(uv_mutex_init(&m), 0);
+    uv_mutex_lock(&m);
+    uv_mutex_unlock(&m);
+    uv_mutex_destroy(&m);
+    if (!lock_is_ours) return;
+    CHECK_EQ(uv_sem_init(&stopped, 0), 0);
+    CHECK_EQ(uv_sem_init(&go_on, 0), 0);
+    CHECK_EQ(uvt_test_run(takes_the_value, &thread, NULL), 0);
+    uv_sem_post(&go_on);
+    uv_thread_join(&thread);
+    CHECK_EQ(send_rc, 0);
+    uv_sem_destroy(&stopped);
+    uv_sem_destroy(&go_on);
+}
+
+/* ---- semaphores ---- */
+
+UVT_TEST(semaphore_with_the_greatest_limit_keeps_being_one_with_a_limit) {
+    uvt_semaphore_t s;
+    CHECK_EQ(uvt_semaphore_init(&s, 1, INT32_MAX), 0);
+    CHECK_EQ(uvt_semaphore_set_limit(&s, 4), 0);
+    CHECK_EQ(uvt_semaphore_set_limit(&s, INT32_MAX), 0);
+    CHECK_EQ(uvt_semaphore_set_limit(&s, 1), 0);
+    CHECK_EQ(uvt_semaphore_init(&s, 1, 0), 0);
+    CHECK_EQ(uvt_semaphore_set_limit(&s, 1), UV_EINVAL);
+}
+
+UVT_TEST_MAIN()
