@@ -51,11 +51,11 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     uvt_listener_t *l = poll->data;
     uvt_park_t *p = l->accepter;
     (void)events;
+    if (status < 0 || (!p && l->starved)) {
+        uv_poll_stop(poll);
+        l->polling = false;
+    }
     if (!p) {
-        if (l->starved || status < 0) {
-            uv_poll_stop(poll);
-            l->polling = false;
-        }
         l->starved = true;
         return;
     }
