@@ -9,9 +9,19 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* Around the making and breaking of links between tokens: when their loop is gone, last references are given back on
- * any thread. (Walking is the loop's alone, and happens while it lives.) */
-static pthread_mutex_t tree_lock = PTHREAD_MUTEX_INITIALIZER;
+/* Around the links between tokens: when their loop is at its end, last references are given back on any thread. It is
+ * recursive, because the walk that cancels calls the aborts of waits, and these may cancel or release tokens. No other
+ * lock is held when it is taken. */
+static pthread_mutex_t tree_lock;
+static pthread_once_t tree_once = PTHREAD_ONCE_INIT;
+
+static void make_tree_lock(void) {
+    pthread_mutexattr_t attr;
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&tree_lock, &attr);
+    pthread_mutexattr_destroy(&attr);
+}
 
 struct token_wait {
     uvt_park_t park;
@@ -45,6 +55,7 @@ int uvt_token_new(uvt_token_t **out, uvt_token_t *parent) {
     if (!s) return UVT_ENOTASK;
     if (!out) return UV_EINVAL;
     if (parent && parent->tag != s->tag) return UVT_ESHARD;
+    pthread_once(&tree_once, make_tree_lock);
     uvt_token_t *k = uvt__calloc(sizeof *k);
     if (!k) return UV_ENOMEM;
     atomic_init(&k->refs, 1);
@@ -107,6 +118,7 @@ void uvt_token_unref(uvt_token_t *k) {
 
 /* Marks a token and everything below, wakes and cancels. Children of a done token are done. */
 static void cancel_tree(uvt__shard *s, uvt_token_t *root, uvt_reason_code code, const char *text) {
+    pthread_mutex_lock(&tree_lock);
     for (uvt_token_t *k = root;;) {
         bool fresh = !k->done;
         if (fresh) {
@@ -129,9 +141,10 @@ static void cancel_tree(uvt__shard *s, uvt_token_t *root, uvt_reason_code code, 
             continue;
         }
         while (k != root && !k->next) k = k->parent;
-        if (k == root) return;
+        if (k == root) break;
         k = k->next;
     }
+    pthread_mutex_unlock(&tree_lock);
 }
 
 static void cancel_here(void *arg) {
