@@ -15,6 +15,7 @@
  * The loop's thread alone comes here.
  */
 #include "core/stack.h"
+#include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -174,11 +175,21 @@ static bool advise_all(struct uvt__slab *sl, size_t offset, int advice) {
     return false;
 }
 
+/* Whether a guard is really there: some emulators answer 0 to any advice and do nothing. The kernel is asked to read the
+ * page (it would find a sleep of no time). */
+static bool guarded(char *low) {
+#ifdef __linux__
+    return syscall(SYS_nanosleep, low, NULL) == -1 && errno == EFAULT;
+#else
+    return low != NULL;
+#endif
+}
+
 static bool guard_each(const uvt__shard *s, struct uvt__slab *sl) {
     static atomic_bool no_install;
     for (unsigned i = 0; i < sl->cls->per_slab; i++) {
         char *low = sl->base + i * sl->cls->stride;
-        if (!no_install && madvise(low, page_size(), MADV_GUARD_INSTALL) == 0) continue;
+        if (!no_install && madvise(low, page_size(), MADV_GUARD_INSTALL) == 0 && guarded(low)) continue;
         no_install = true;
         if (mprotect(low, page_size(), PROT_NONE) != 0) return s->opt.allow_unguarded;
     }
@@ -186,7 +197,7 @@ static bool guard_each(const uvt__shard *s, struct uvt__slab *sl) {
 }
 
 static bool guard(const uvt__shard *s, struct uvt__slab *sl) {
-    if (!advise_all(sl, 0, MADV_GUARD_INSTALL) && !guard_each(s, sl)) return false;
+    if (!(advise_all(sl, 0, MADV_GUARD_INSTALL) && guarded(sl->base)) && !guard_each(s, sl)) return false;
     /* Where stacks are wanted by the thousand, a fault for each would be most of what a task costs. */
     if (sl->cls->count > MANY) (void)advise_all(sl, sl->cls->stride - page_size(), MADV_POPULATE_WRITE);
     return true;
