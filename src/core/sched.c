@@ -248,8 +248,10 @@ __attribute__((no_sanitize_address)) void uvt__task_entry(void) {
         bool spoiled = UNLIKELY(t->scope != NULL);
         if (spoiled) { /* scopes left open lie in the dead frames below: keep ours off them while they are unlinked */
             char *here = __builtin_frame_address(0), *low = here;
-            for (uvt_scope_t *sc = t->scope; sc; sc = sc->outer)
+            for (uvt_scope_t *sc = t->scope; sc; sc = sc->outer) {
+                VALGRIND_MAKE_MEM_DEFINED(sc, sizeof *sc);
                 if ((char *)sc < low && (char *)sc > (char *)st->low) low = (char *)sc;
+            }
             volatile char *gap = __builtin_alloca((size_t)(here - low) + 64);
             gap[0] = 0;
             VALGRIND_MAKE_MEM_DEFINED(low, here - low);
