@@ -3,26 +3,7 @@
  * How a set lets go of its members: abort of one or all, detach, close, and the scope or task it lies in.
  * Whatever the way, the members have released what they held before the call that waits for them returns.
  */
-#include <uvtask.h>
-#include <uvtask/test.h>
-
-#define MS(n) ((void *)(intptr_t)(n))
-
-static int nap(void *arg) {
-    int rc = uvt_sleep((uint64_t)(intptr_t)arg);
-    return rc < 0 ? rc : (int)(intptr_t)arg;
-}
-
-static int endless(void *arg) {
-    (void)arg;
-    return uvt_sleep(UVT_FOREVER);
-}
-
-/* Fails with UV_EIO after arg ms. */
-static int fail_later(void *arg) {
-    int rc = uvt_sleep((uint64_t)(intptr_t)arg);
-    return rc < 0 ? rc : UV_EIO;
-}
+#include "members.h"
 
 static int count_up(void *arg) {
     ++*(int *)arg;
@@ -37,12 +18,6 @@ static void count_release(void *arg) {
 static int endless_with_defer(void *arg) {
     CHECK_EQ(uvt_defer(count_release, arg), 0);
     return uvt_sleep(UVT_FOREVER);
-}
-
-static uvt_result take(uvt_set_t *set) {
-    uvt_result r;
-    CHECK_EQ(uvt_set_next(set, &r), 0);
-    return r;
 }
 
 /* ---- abort, detach ---- */

@@ -3,26 +3,7 @@
  * Sets used wrongly: closed, by the wrong task, of another runtime, outside of tasks, with null arguments.
  * Each has a code of its own, and leaves the set as it was.
  */
-#include <uvtask.h>
-#include <uvtask/test.h>
-
-#define MS(n) ((void *)(intptr_t)(n))
-
-static int nap(void *arg) {
-    int rc = uvt_sleep((uint64_t)(intptr_t)arg);
-    return rc < 0 ? rc : (int)(intptr_t)arg;
-}
-
-static int endless(void *arg) {
-    (void)arg;
-    return uvt_sleep(UVT_FOREVER);
-}
-
-static uvt_result take(uvt_set_t *set) {
-    uvt_result r;
-    CHECK_EQ(uvt_set_next(set, &r), 0);
-    return r;
-}
+#include "members.h"
 
 UVT_TEST(set_closed_every_call_says_stale) {
     uvt_set_t set;

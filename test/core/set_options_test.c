@@ -3,35 +3,11 @@
  * The options of a task set: limit (spawn waits for room, first come first served), fail_fast (the first
  * failure is the error, cancelled siblings are none), discard (no results are kept, failures are).
  */
-#include <uvtask.h>
-#include <uvtask/test.h>
+#include "members.h"
 #include <string.h>
-
-#define MS(n) ((void *)(intptr_t)(n))
-
-static int nap(void *arg) {
-    int rc = uvt_sleep((uint64_t)(intptr_t)arg);
-    return rc < 0 ? rc : (int)(intptr_t)arg;
-}
-
-static int endless(void *arg) {
-    (void)arg;
-    return uvt_sleep(UVT_FOREVER);
-}
-
-static int fail_later(void *arg) {
-    int rc = uvt_sleep((uint64_t)(intptr_t)arg);
-    return rc < 0 ? rc : UV_EIO;
-}
 
 static void open_with(uvt_set_t *set, uvt_set_options options) {
     CHECK_EQ(uvt_set_open(set, &options), 0);
-}
-
-static uvt_result take(uvt_set_t *set) {
-    uvt_result r;
-    CHECK_EQ(uvt_set_next(set, &r), 0);
-    return r;
 }
 
 /* ---- limit ---- */

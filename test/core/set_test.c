@@ -4,27 +4,7 @@
  * set_close_test.c, the options in set_options_test.c, wrong use in set_misuse_test.c. Times are exact, for
  * the clock is virtual; ready tasks run in shuffled order, so nothing leans on the order within a millisecond.
  */
-#include <uvtask.h>
-#include <uvtask/test.h>
-
-#define MS(n) ((void *)(intptr_t)(n))
-
-static int nap(void *arg) {
-    int rc = uvt_sleep((uint64_t)(intptr_t)arg);
-    return rc < 0 ? rc : (int)(intptr_t)arg;
-}
-
-/* Fails with UV_EIO after arg ms. */
-static int fail_later(void *arg) {
-    int rc = uvt_sleep((uint64_t)(intptr_t)arg);
-    return rc < 0 ? rc : UV_EIO;
-}
-
-static uvt_result take(uvt_set_t *set) {
-    uvt_result r;
-    CHECK_EQ(uvt_set_next(set, &r), 0);
-    return r;
-}
+#include "members.h"
 
 static uint64_t switches(void) {
     uvt_stats s;

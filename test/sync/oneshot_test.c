@@ -3,23 +3,8 @@
  * Oneshots: one value from a task, a uv callback or another thread to one receiver; either end may go
  * first, a value is delivered once or stays with its sender. uvt_spawn_oneshot has a file of its own.
  */
-#include <uvtask.h>
-#include <uvtask/test.h>
+#include "ends.h"
 #include <string.h>
-
-static int word; /* something to point at */
-
-static uvt_oneshot_t *oneshot(unsigned flags) {
-    uvt_oneshot_t *o = NULL;
-    CHECK_EQ(uvt_oneshot_new(&o, flags), 0);
-    return o;
-}
-
-static int receive(void *o) {
-    int status = -1;
-    int rc = uvt_oneshot_recv(o, &status, NULL);
-    return rc < 0 ? rc : status;
-}
 
 static int wait_closed(void *o) {
     return uvt_oneshot_wait_closed(o);

@@ -3,22 +3,8 @@
  * Bounds of semaphores: never more permits than the limit, a limit that is raised and lowered while tasks
  * hold and wait, requests that can never be met, and wrong use.
  */
-#include <uvtask.h>
-#include <uvtask/test.h>
+#include "permits.h"
 #include <string.h>
-
-#define MS(n) ((void *)(intptr_t)(n))
-
-static uvt_semaphore_t sem; /* every test has a process of its own */
-
-static void init(unsigned permits, unsigned limit) {
-    CHECK_EQ(uvt_semaphore_init(&sem, permits, limit), 0);
-}
-
-static int acquire(void *arg) {
-    (void)arg;
-    return uvt_semaphore_acquire(&sem);
-}
 
 static int acquire_many(void *arg) {
     return uvt_semaphore_acquire_many(&sem, (unsigned)(intptr_t)arg);

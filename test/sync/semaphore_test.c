@@ -3,21 +3,7 @@
  * Semaphores: permits are handed over first come first served, none is made or lost, whatever is cancelled or
  * closed meanwhile. Bounds and changes of the limit are in semaphore_limit_test.c.
  */
-#include <uvtask.h>
-#include <uvtask/test.h>
-
-#define MS(n) ((void *)(intptr_t)(n))
-
-static uvt_semaphore_t sem; /* every test has a process of its own */
-
-static void init(unsigned permits, unsigned limit) {
-    CHECK_EQ(uvt_semaphore_init(&sem, permits, limit), 0);
-}
-
-static int acquire(void *arg) {
-    (void)arg;
-    return uvt_semaphore_acquire(&sem);
-}
+#include "permits.h"
 
 /* Asks for arg permits and notes it when it has them. */
 static int acquire_many_and_step(void *arg) {

@@ -3,22 +3,7 @@
  * uvt_spawn_oneshot: a task that has a handle and an owner but no stack, ended by a oneshot. It is joined,
  * aborted and taken along by its owner like any other task.
  */
-#include <uvtask.h>
-#include <uvtask/test.h>
-
-static int word; /* something to point at */
-
-static uvt_oneshot_t *oneshot(unsigned flags) {
-    uvt_oneshot_t *o = NULL;
-    CHECK_EQ(uvt_oneshot_new(&o, flags), 0);
-    return o;
-}
-
-static int receive(void *o) {
-    int status = -1;
-    int rc = uvt_oneshot_recv(o, &status, NULL);
-    return rc < 0 ? rc : status;
-}
+#include "ends.h"
 
 static int send_seven_later(void *o) {
     CHECK_EQ(uvt_sleep(10), 0);
