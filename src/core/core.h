@@ -113,7 +113,7 @@ struct uvt__task {
         void (*drop)(void *arg); /* owned by a set: its drop, which stays with the member when that is detached */
     };
     /* touched by few */
-    uvt__timer_t timer;      /* start delay */
+    uvt__timer_t timer;      /* start delay, then sleep */
     struct uvt__res *res;    /* what it owns that must be closed at its end (streams, listeners) */
     const char *reason_text; /* with reason_code: why it was cancelled as a whole */
     int32_t status;          /* valid when DONE */

@@ -168,7 +168,7 @@ static bool advise_all(struct uvt__slab *sl, size_t offset, int advice) {
     size_t page = page_size();
     unsigned n = sl->cls->per_slab;
     for (unsigned i = 0; i < n; i++) pages[i] = (struct iovec){ sl->base + i * sl->cls->stride + offset, page };
-    if (!no_list && !RUNNING_ON_VALGRIND) { /* which would complain of a call it does not know */
+    if (!no_list && !RUNNING_ON_VALGRIND) { /* valgrind would complain of a call it does not know */
         if (syscall(SYS_process_madvise, PIDFD_SELF, pages, n, advice, 0) == (long)(n * page)) return true;
         no_list = true;
     }
@@ -177,8 +177,8 @@ static bool advise_all(struct uvt__slab *sl, size_t offset, int advice) {
     return false;
 }
 
-/* Whether a guard is really there: some emulators answer 0 to any advice and do nothing. The kernel is asked to read the
- * page (it would find a sleep of no time). */
+/* Whether a guard is really there: some emulators answer 0 to any advice and do nothing. The kernel is asked to
+ * read the page (it would find a sleep of no time). */
 static bool guarded(char *low) {
 #ifdef __linux__
     return syscall(SYS_nanosleep, low, NULL) == -1 && errno == EFAULT;
