@@ -152,6 +152,7 @@ struct uvt__set {
 /* ---- shard ---- */
 typedef struct uvt__queue {
     uvt__task *head, *tail;
+    unsigned count;
 } uvt__queue;
 
 #define WHEEL_BITS 6
@@ -197,6 +198,7 @@ struct uvt__shard {
     unsigned left;            /* task runs left in this batch */
     bool idling;              /* the idle handle is started */
     bool in_batch;
+    unsigned left_unread;     /* streams whose bytes this poll has left in the kernel */
     bool polling;             /* between the prepare and the check hook */
     bool virtual_clock;
     bool attached;            /* on a loop that the host drives */
@@ -328,6 +330,7 @@ UVT_NORETURN void uvt__leave(uvt__shard *s, uvt__task *t);
 int uvt__yield_cancelled(uvt__shard *s, uvt__task *t);
 int uvt__checkpoint_slow(uvt__shard *s, uvt__task *t);
 void uvt__run_batch(uvt__shard *s);
+void uvt__splice_yielded(uvt__shard *s);
 void uvt__keep_turning(uvt__shard *s);
 int uvt__park_shielded(uvt_park_t *p);
 void uvt__task_entry(void);

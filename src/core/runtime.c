@@ -61,6 +61,7 @@ static void on_prepare(uv_prepare_t *h) {
         /* The poll's timeout is reckoned from the loop's time, which tasks may have left far behind. */
         if (ran && s->wheel.armed) uv_update_time(s->loop);
     }
+    s->left_unread = 0;
     s->polling = true;
 }
 
@@ -68,12 +69,7 @@ static void on_check(uv_check_t *h) {
     uvt__shard *s = h->data;
     UVT_ASSERT(s == uvt__here(), SAME_THREAD);
     s->polling = false;
-    if (s->yielded.head) {
-        if (s->ready.head) s->ready.tail->qnext = s->yielded.head;
-        else s->ready.head = s->yielded.head;
-        s->ready.tail = s->yielded.tail;
-        s->yielded.head = NULL;
-    }
+    uvt__splice_yielded(s);
     if (s->ready.head) uvt__run_batch(s);
     settle(s);
 }

@@ -24,7 +24,7 @@
 #define VALGRIND_MAKE_MEM_DEFINED(low, size) (void)0
 #endif
 
-#define BATCH 256  /* task runs between two polls */
+#define BATCH 256  /* task runs between two polls, or as many as are ready when that is more */
 #define BUDGET 128 /* operations that may complete at once between two suspensions */
 
 __thread uvt__shard *uvt__tls __attribute__((tls_model("initial-exec")));
@@ -36,6 +36,7 @@ static void push(uvt__queue *q, uvt__task *t) {
     if (q->head) q->tail->qnext = t;
     else q->head = t;
     q->tail = t;
+    q->count++;
 }
 
 /* With many tasks the stack of the one that runs next is not in the first-level cache: it is asked for as
@@ -51,6 +52,7 @@ static uvt__task *pop(uvt__queue *q) {
     uvt__task *t = q->head;
     if (!t) return NULL;
     uvt__task *next = q->head = t->qnext;
+    q->count--;
     if (next) {
         __builtin_prefetch(next->qnext, 1);
         fetch_stack(next);
@@ -74,7 +76,19 @@ static uvt__task *pop_shuffled(uvt__shard *s) {
     uvt__task *t = before->qnext;
     before->qnext = t->qnext;
     if (q->tail == t) q->tail = before;
+    q->count--;
     return t;
+}
+
+/* Those that have yielded get behind those that are ready. */
+void uvt__splice_yielded(uvt__shard *s) {
+    uvt__queue *to = &s->ready, *from = &s->yielded;
+    if (!from->head) return;
+    if (to->head) to->tail->qnext = from->head;
+    else to->head = from->head;
+    to->tail = from->tail;
+    to->count += from->count;
+    *from = (uvt__queue){ NULL, NULL, 0 };
 }
 
 static void on_idle(uv_idle_t *h) {
@@ -152,8 +166,7 @@ static uvt__task *pick(uvt__shard *s, uvt__stack *own) {
         uvt__task *t = UNLIKELY(s->shuffle != 0) ? pop_shuffled(s) : pop(&s->ready);
         if (!t) {
             if (!s->yielded.head) return NULL;
-            s->ready = s->yielded;
-            s->yielded.head = NULL;
+            uvt__splice_yielded(s);
             continue;
         }
         s->left--;
@@ -269,7 +282,8 @@ __attribute__((no_sanitize_address)) void uvt__task_entry(void) {
 /* One batch, from the loop's stack. */
 void uvt__run_batch(uvt__shard *s) {
     if (s->in_batch) return; /* a task drives the loop by itself: not supported, but harmless */
-    s->left = BATCH;
+    /* All that the poll made ready run before the next one, which would only report them again. */
+    s->left = s->ready.count > BATCH ? s->ready.count : BATCH;
     s->in_batch = true;
     uvt__task *t = pick(s, NULL);
     if (t) {

@@ -31,10 +31,9 @@ typedef struct uvt__ioh {
 struct uvt_stream {
     uvt__ioh h;
     void *data;               /* the user's word */
-    uvt_park_t *reader;       /* parked in a read, with its buffer */
-    char *rbuf;
-    size_t rsize;
+    uvt_park_t *reader;       /* parked in a read */
     bool reading;             /* uv_read_start is in force */
+    bool readable;            /* there may be something in the kernel */
     bool starved;             /* data was there and no reader; the next time reading stops */
     bool in_read;             /* a task is in a reading call */
     int read_end;             /* UV_EOF or an error: all that reads will ever say; 0 none */

@@ -2,41 +2,62 @@
  *
  * Streams: reading, ending and closing. (Writing is in write.c.)
  *
- * Reading stays armed between reads, since starting and stopping costs two epoll_ctl each. A parked reader's
- * own buffer is what libuv reads into. When data is there and nobody reads, libuv is answered with "no
- * buffer", which leaves the bytes in the kernel; only when that happens twice running (the task is busy
- * elsewhere, and a level-triggered poll would spin) is reading stopped until the next reader comes.
+ * Reading stays armed between reads, since starting and stopping costs two epoll_ctl each; but libuv only says
+ * that there is something. It is answered with "no buffer", which leaves the bytes in the kernel, and the task
+ * takes them itself when it runs: into whatever buffer it likes then, a shared one included, and nothing is ever
+ * read that nobody waits for. When data is there and nobody reads, twice running (the task is busy elsewhere,
+ * and a level-triggered poll would spin), reading is stopped until the next reader comes.
+ *
+ * One poll leaves the bytes of LEAVE streams in the kernel at most; further ones are read into their streams'
+ * stashes. libuv polls again (and again) when it got as many events as it can take, 1024, and would be told of
+ * everything left unread each time.
  */
 #include "io/io.h"
+#include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/socket.h>
+
+#define LEAVE 64
+#define STASH 1024
 
 static void on_alloc(uv_handle_t *uv, size_t hint, uv_buf_t *buf) {
     uvt_stream_t *s = uv->data;
     (void)hint;
-    *buf = s->reader ? uv_buf_init(s->rbuf, (unsigned)s->rsize) : uv_buf_init(NULL, 0);
+    *buf = uv_buf_init(NULL, 0);
+    if (LIKELY(s->h.shard->left_unread < LEAVE) || !s->reader || s->stash_len > 0) return;
+    if (!s->stash && (s->stash = uvt__alloc(STASH))) s->stash_cap = STASH;
+    if (s->stash) *buf = uv_buf_init(s->stash, (unsigned)s->stash_cap);
 }
 
+/* As a rule UV_ENOBUFS, our own doing: there is something to read, be it an end or an error. */
 static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buf) {
     uvt_stream_t *s = uv->data;
     (void)buf;
+    if (n > 0) {
+        s->stash_at = 0;
+        s->stash_len = (size_t)n;
+    }
     if (n == 0) return;
-    if (n == UV_ENOBUFS && !s->reader) {
+    if (n < 0 && n != UV_ENOBUFS) { /* the end, or an error, came while reading into the stash */
+        uv_read_stop(uv);
+        s->reading = false;
+        s->read_end = (int)n;
+    }
+    if (s->in_read && !s->reader) return; /* told before; its task has not run yet */
+    s->readable = n < 0 || (size_t)n == s->stash_cap;
+    uvt_park_t *p = s->reader;
+    s->reader = NULL;
+    if (p) {
+        if (n < 0) s->h.shard->left_unread++;
+        uvt_unpark(p, 0);
+    } else {
         if (s->starved) {
             uv_read_stop(uv);
             s->reading = false;
         }
         s->starved = true;
-        return;
     }
-    if (n < 0) {
-        uv_read_stop(uv);
-        s->reading = false;
-        s->read_end = (int)n;
-    }
-    uvt_park_t *p = s->reader;
-    s->reader = NULL;
-    if (p) uvt_unpark(p, (int)n);
 }
 
 static int read_abort(uvt_park_t *p) {
@@ -44,9 +65,16 @@ static int read_abort(uvt_park_t *p) {
     return UVT_ABORT_DONE;
 }
 
-/* Waits for bytes from the kernel; the stash is not looked at. */
-static ssize_t read_kernel(uvt_stream_t *s, void *buf, size_t size) {
-    if (UNLIKELY(s->read_end != 0)) return s->read_end;
+static ssize_t receive(uvt_stream_t *s, void *buf, size_t size) {
+    ssize_t n;
+    int fd, rc = uv_fileno(&s->h.uv.handle, &fd);
+    if (rc < 0) return rc;
+    do n = recv(fd, buf, size, 0);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? uv_translate_sys_error(errno) : n == 0 ? UV_EOF : n;
+}
+
+static int wait_readable(uvt_stream_t *s) {
     if (UNLIKELY(!s->reading)) {
         int rc = UVT_UV(uv_read_start(&s->h.uv.stream, on_alloc, on_read));
         if (rc < 0) return rc;
@@ -54,10 +82,33 @@ static ssize_t read_kernel(uvt_stream_t *s, void *buf, size_t size) {
     }
     uvt_park_t p = { .what = "read", .object = s, .abort = read_abort };
     s->reader = &p;
-    s->rbuf = buf;
-    s->rsize = size < INT_MAX ? size : INT_MAX;
     s->starved = false;
-    return uvt_park(&p);
+    int rc = uvt_park(&p);
+    if (UNLIKELY(rc == 0 && s->h.state != IO_OPEN)) rc = UV_EBADF;
+    return rc;
+}
+
+/* Waits for bytes from the kernel; 0 when it put them into the stash, which was empty. */
+static ssize_t read_kernel(uvt_stream_t *s, void *buf, size_t size) {
+    size_t had = s->stash_len;
+    if (size > INT_MAX) size = INT_MAX;
+    while (LIKELY(s->read_end == 0)) {
+        if (!s->readable) {
+            int rc = wait_readable(s);
+            if (UNLIKELY(rc < 0)) return rc;
+            if (s->stash_len > had) return 0;
+        }
+        ssize_t n = UVT_UV(receive(s, buf, size));
+        /* What does not fill the buffer was all there was: the poll will tell of more. */
+        if (n < (ssize_t)size) s->readable = false;
+        if (LIKELY(n > 0)) return n;
+        if (n == UV_EAGAIN) continue;
+        if (n == UV_ENOBUFS || n == UV_ENOMEM) return n;
+        uv_read_stop(&s->h.uv.stream);
+        s->reading = false;
+        s->read_end = (int)n;
+    }
+    return s->read_end;
 }
 
 static int begin_read(uvt_stream_t *s, const void *buf, size_t size) {
@@ -103,13 +154,14 @@ static ssize_t fill_stash(uvt_stream_t *s, size_t most) {
     ssize_t n = read_kernel(s, s->stash + s->stash_len, s->stash_cap - s->stash_len);
     if (s->h.state != IO_OPEN) return UV_EBADF; /* and the stash is gone, bytes or not */
     if (n > 0) s->stash_len += (size_t)n;
-    return n;
+    return n == 0 ? (ssize_t)s->stash_len : n;
 }
 
 ssize_t uvt_read(uvt_stream_t *s, void *buf, size_t size) {
     ssize_t n = begin_read(s, buf, size);
     if (UNLIKELY(n < 0)) return n;
-    n = UNLIKELY(s->stash_len > 0) ? (ssize_t)take_stash(s, buf, size) : read_kernel(s, buf, size);
+    n = s->stash_len > 0 ? 0 : read_kernel(s, buf, size);
+    if (n == 0) n = (ssize_t)take_stash(s, buf, size);
     s->in_read = false;
     return n;
 }

@@ -246,11 +246,11 @@ static unsigned cancel_sweep(uvt_fn fn, void *arg, int uncancelled) {
 }
 
 UVT_TEST(cancel_whole_life_of_a_connection_leaves_nothing) {
-    CHECK(cancel_sweep(whole_life, NULL, 0) > 5);
+    CHECK(cancel_sweep(whole_life, NULL, 0) >= 5);
 }
 
 UVT_TEST(cancel_big_exchange_leaves_nothing) {
-    CHECK(cancel_sweep(big_exchange, NULL, 0) > 5);
+    CHECK(cancel_sweep(big_exchange, NULL, 0) >= 5);
 }
 
 static int connects_hung(void *arg) {
