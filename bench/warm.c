@@ -9,8 +9,9 @@
 
 int main(int argc, char **argv) {
     size_t size = (size_t)(argc > 1 ? atol(argv[1]) : 0) << 20;
-    char *m = size ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) : NULL;
-    if (m == NULL || m == MAP_FAILED) return 1;
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    char *m = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0); /* of no size: fails */
+    if (m == MAP_FAILED) return 1;
     for (size_t at = 0; at < size; at += 4096) m[at] = 1;
     return 0;
 }
