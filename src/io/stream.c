@@ -97,6 +97,7 @@ static ssize_t read_kernel(uvt_stream_t *s, void *buf, size_t size) {
             int rc = wait_readable(s);
             if (UNLIKELY(rc < 0)) return rc;
             if (s->stash_len > had) return 0;
+            if (s->read_end != 0) break;
         }
         ssize_t n = UVT_UV(receive(s, buf, size));
         /* What does not fill the buffer was all there was: the poll will tell of more. */
