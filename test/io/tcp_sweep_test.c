@@ -39,6 +39,7 @@ static int whole_life(void *arg) {
     if ((rc = uvt_shutdown(s)) < 0) goto out;
     if ((rc = uvt_read_exact(c, buf, 18, NULL)) < 0) goto out;
     CHECK_EQ(memcmp(buf, "GET / HTTP/1.1\r\nok", 18), 0);
+    if ((rc = uvt_yield()) < 0) goto out; /* a cancel with both ends open */
     n = uvt_read(c, buf, sizeof buf);
     rc = n == UV_EOF ? 0 : (int)n;
 out:
@@ -142,6 +143,7 @@ static int big_exchange(void *arg) {
     if ((rc = uvt_write(c, out, sizeof out, NULL)) < 0) goto out;
     if ((rc = uvt_read_exact(c, in, sizeof in, NULL)) < 0) goto out;
     CHECK(lo_is(in, sizeof in, 0));
+    rc = uvt_yield(); /* a cancel with nothing under way */
 out:
     if (c != NULL) CHECK_EQ(uvt_close(c), 0);
     if (s != NULL) CHECK_EQ(uvt_close(s), 0);
@@ -246,11 +248,11 @@ static unsigned cancel_sweep(uvt_fn fn, void *arg, int uncancelled) {
 }
 
 UVT_TEST(cancel_whole_life_of_a_connection_leaves_nothing) {
-    CHECK(cancel_sweep(whole_life, NULL, 0) >= 5);
+    CHECK(cancel_sweep(whole_life, NULL, 0) > 5);
 }
 
 UVT_TEST(cancel_big_exchange_leaves_nothing) {
-    CHECK(cancel_sweep(big_exchange, NULL, 0) >= 5);
+    CHECK(cancel_sweep(big_exchange, NULL, 0) > 5);
 }
 
 static int connects_hung(void *arg) {
