@@ -24,6 +24,9 @@
 #include <uvtask/set.h>
 #include <uvtask/semaphore.h>
 #include <uvtask/oneshot.h>
+#include <uvtask/shard.h>
+#include <uvtask/blocking.h>
+#include <uvtask/parallel.h>
 #include <uvtask/stream.h>
 #include <uvtask/tcp.h>
 

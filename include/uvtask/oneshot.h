@@ -6,7 +6,8 @@
  * and belongs to its owner like any other.
  *
  * An object with two ends, a sender's and a receiver's; each is given back once, by send or close_tx and by
- * close_rx, in any order, and the second one frees the memory.
+ * close_rx, in any order, and the second one frees the memory. The receiver may be a task of any shard of the runtime
+ * that the oneshot was made in; only uvt_spawn_oneshot is for the shard it was made on.
  */
 #ifndef UVTASK_ONESHOT_H
 #define UVTASK_ONESHOT_H
@@ -56,7 +57,7 @@ UVT_EXTERN int uvt_oneshot_try_recv(uvt_oneshot_t *o, int *status, void **value)
 UVT_EXTERN int uvt_oneshot_close_rx(uvt_oneshot_t *o, void **value);
 
 /* Waits, at the sender's end, until the receiver is gone; returns 0.
- * Suspends: may - On cancel: UV_ECANCELED - Thread: task of the oneshot's loop
+ * Suspends: may - On cancel: UV_ECANCELED - Thread: task
  * Errors: UV_EBUSY another task waits so */
 UVT_EXTERN int uvt_oneshot_wait_closed(uvt_oneshot_t *o);
 

@@ -29,8 +29,19 @@ typedef struct uvt_options {
     unsigned stack_cache; /* stacks kept for reuse when their tasks end; default 256 */
     bool allow_unguarded; /* go on when guard pages cannot be had; default: such a spawn fails, UV_ENOMEM */
     unsigned grace_ms;    /* how long a task's defers may suspend, and when a shutdown names the tasks
-                             that still run; default 5000 ms */
+                             that still run, and stops waiting for blocking jobs; default 5000 ms */
     unsigned stall_ms;    /* report a task that computed longer than this without suspending; default off */
+    unsigned shards;      /* loops, each on a thread of its own, the first on the caller's; default 1, UVT_PER_CORE one
+                             per core, at most 1024; see <uvtask/shard.h> */
+    bool pin;             /* keep shard k on the k-th core that the process may use (Linux; else ignored) */
+    unsigned spin_us;     /* with several shards: how long an idle one looks for messages before it sleeps. Saves the
+                             wake-up of 10-20 us, costs a core; default 0 */
+    unsigned pool_size;   /* threads of libuv's pool, 1 to 1024; default UV_THREADPOOL_SIZE if that is set, else one
+                             more than there are cores, but at least libuv's own 4. One pool serves the process: it
+                             is made on first use and keeps its size, and another size than the one asked for before
+                             is UV_EALREADY */
+    unsigned pool_reserve; /* how many of them blocking jobs leave to libuv's file and name work; default 1 (none
+                             in a pool of one). At least one thread is always for jobs */
     uint64_t seed;        /* not 0: ready tasks run in an order drawn from this seed (for tests) */
     /* Receives every report (deadlock, stall, panic, things left open, stragglers) as text lines, on the loop's
      * thread and outside of tasks' own code; it must not call suspending functions. Default: nobody. */
@@ -44,14 +55,17 @@ typedef struct uvt_options {
  * cancelled and awaited.
  *
  * Returns what fn returned; if that is >= 0 and a detached task failed, that failure. Failures are never
- * lost. A request that was abandoned on libuv's thread pool (a name resolution) is still waited for. Blocks
- * the calling thread. If SIGPIPE has its default action, which would end the process when a
+ * lost. A request that was abandoned on libuv's thread pool (a name resolution) is still waited for. A blocking job
+ * that still runs options.grace_ms after the end began is named in a report and left alone: the task that waits for it is
+ * given up with its stack, which the job may still use. Blocks the calling thread. If SIGPIPE has its default action, which would end the process when a
  * peer vanishes, it is set to be ignored (and left so), as Node does.
  * Suspends: never (blocks) - On cancel: no effect - Thread: any thread without a runtime
  * Errors: UV_EINVAL fn is NULL or an option is out of range; UVT_ENESTED inside a task or loop of uvtask;
  *         UVT_EDEADLK all tasks waited for each other (they were cancelled; see options.report. Those in a
  *         wait that cannot be cancelled, see <uvtask/park.h>, are given up: they never end);
- *         UVT_EPANIC fn panicked; UV_ENOMEM and libuv's codes when the loop cannot be made */
+ *         UVT_EPANIC fn panicked; UV_ETIMEDOUT a blocking job kept fn itself from ending;
+ *         UV_EALREADY options.pool_size differs from the pool's; UV_ENOMEM, UV_EAGAIN and libuv's codes when a loop
+ *         or its thread cannot be made */
 #define uvt_run(fn, arg, ...) uvt_run_at((fn), (arg), (__VA_ARGS__), UVT_SITE(#fn))
 /* The function behind the macro.
  * Suspends: never (blocks) - On cancel: no effect - Thread: as uvt_run - Errors: as uvt_run */
@@ -63,7 +77,8 @@ UVT_EXTERN int uvt_run_at(uvt_fn fn, void *arg, const uvt_options *options, cons
  * by uvt_run.
  * *rt holds one reference, given back with uvt_runtime_unref after uvt_runtime_shutdown has finished.
  * Suspends: never - On cancel: no effect - Thread: the loop's, outside of tasks
- * Errors: UV_EINVAL; UVT_ENESTED this thread has a runtime; UV_ENOMEM; libuv's */
+ * Errors: UV_EINVAL, options.shards above 1 included; UVT_ENESTED this thread has a runtime; UV_EALREADY as uvt_run;
+ *         UV_ENOMEM; libuv's */
 UVT_EXTERN int uvt_attach(uvt_runtime_t **rt, uv_loop_t *loop, const uvt_options *options);
 
 /* Starts a task from outside of tasks: it belongs to the runtime, as if detached. A failure is kept and
@@ -80,7 +95,8 @@ UVT_EXTERN int uvt_runtime_spawn_at(uvt_runtime_t *rt, uvt_fn fn, void *arg, con
  * Errors: UVT_EGONE shut down before; UV_EINVAL the runtime belongs to uvt_run */
 UVT_EXTERN int uvt_runtime_shutdown(uvt_runtime_t *rt, void (*done)(void *arg, int status), void *arg);
 
-/* The runtime of the calling task or loop callback with a reference for the caller, or NULL outside.
+/* The runtime of the calling task or loop callback with a reference for the caller, or NULL outside. It stands for
+ * the shard it was asked for on.
  * Suspends: never - On cancel: no effect - Thread: loop - Errors: none */
 UVT_EXTERN uvt_runtime_t *uvt_runtime_ref(void);
 

@@ -2,7 +2,7 @@
  *
  * A counting semaphore, first come first served. Permits are handed over: a release gives them to the
  * oldest waiter directly, so nobody barges in, and a large request at the head is not starved by small
- * ones behind it.
+ * ones behind it. Tasks of all shards of the runtime it was made in may use it; one that waits is woken by its own.
  */
 #ifndef UVTASK_SEMAPHORE_H
 #define UVTASK_SEMAPHORE_H
@@ -18,8 +18,10 @@ extern "C" {
 typedef struct uvt_semaphore {
     int64_t available;               /* negative after the limit was lowered below what is in use */
     int64_t limit;                   /* most permits there may be */
-    struct uvt__sem_wait *head, *tail; /* waiters, oldest first */
-    uint64_t shard;                  /* the loop it was made on */
+    struct {
+        struct uvt__wait *head, *tail;
+    } waiters;                       /* oldest first */
+    uint64_t gid;                    /* the runtime it was made in */
     unsigned waiting;                /* how many wait */
     bool bounded;                    /* made with a limit */
     bool closed;

@@ -74,6 +74,8 @@ typedef struct uvt_task_options {
     void (*drop)(void *arg); /* called in place of the body if that never runs (cancelled during the start
                                 delay; no memory for a stack), to release what arg owns. It runs on the
                                 loop outside of tasks and cannot suspend */
+    int place;               /* which shard runs it: 0 the caller's, UVT_ANY, UVT_ON(k); see <uvtask/shard.h>.
+                                UV_EINVAL with a start delay, unless it is 0 */
 } uvt_task_options;
 
 /* uvt_spawn(uvt_task_t *t, uvt_fn fn, void *arg)

@@ -65,14 +65,12 @@ static bool visit(uvt__shard *s, uvt__node *n, uvt_reason why) {
     }
     uvt__task *t = TASK_OF(n);
     if ((t->flags & TF_BASE_CANCELLED) || t->state == T_DONE) return false;
+    if (UNLIKELY(t->state == T_SHARED)) s->withdraw(s, t);
     t->flags |= TF_BASE_CANCELLED;
     t->reason_code = (uint8_t)why.code;
     t->reason_text = why.text;
     if (t->flags & TF_STACKLESS) {
-        if (!(t->flags & TF_SKIP)) {
-            t->flags |= TF_SKIP;
-            uvt__ready(s, t);
-        }
+        t->behind->cancel(s, t);
         return false;
     }
     uvt__task_recheck(s, t);

@@ -13,6 +13,7 @@
 
 #include <uvtask.h>
 #include <uvtask/park.h>
+#include <stdatomic.h>
 #include "uvt_config.h"
 #include "core/arch/switch.h"
 
@@ -26,6 +27,7 @@ typedef struct uvt__set uvt__set;
 typedef struct uvt__shard uvt__shard;
 typedef struct uvt__stack uvt__stack;
 typedef struct uvt__msg uvt__msg;
+typedef struct uvt__group uvt__group;
 
 /* ---- always-on assertions: for what would corrupt memory, with the place and the task ---- */
 UVT_NORETURN void uvt__assert_fail(const char *file, int line, const char *what);
@@ -54,8 +56,8 @@ struct uvt__node {
     uvt__node *prev, *next; /* neighbours among the owner's children */
 };
 
-/* A task's life: FREE -> (DELAYED ->) READY -> RUNNING <-> PARKED ... -> DONE -> FREE */
-enum { T_FREE, T_DELAYED, T_READY, T_RUNNING, T_PARKED, T_DONE };
+/* A task's life: FREE -> (DELAYED or SHARED: for any shard to begin ->) READY -> RUNNING <-> PARKED ... -> DONE -> FREE */
+enum { T_FREE, T_DELAYED, T_READY, T_RUNNING, T_PARKED, T_DONE, T_SHARED };
 
 enum {
     TF_BASE_CANCELLED = 1,   /* the task as a whole was cancelled */
@@ -63,10 +65,12 @@ enum {
     TF_ABORT_ASKED = 4,      /* the current park's abort was called and answered LATER */
     TF_SKIP = 8,             /* cancelled during its start delay: never runs */
     TF_CLOSING = 16,         /* its body has returned; it is awaiting what it owns */
-    TF_STACKLESS = 32,       /* a oneshot stands behind it */
+    TF_STACKLESS = 32,       /* something else stands behind it */
     TF_STARTING = 64,        /* spawned by uvt_set_start and not started yet */
     TF_MAIN = 128,           /* the function given to uvt_run */
-    TF_NAMED = 256           /* ext->name is its name */
+    TF_NAMED = 256,          /* ext->name is its name */
+    TF_GUEST = 512,          /* runs here for a task of another shard, or a foreign thread */
+    TF_NEVER_RAN = 1024      /* ended without its body having run */
 };
 
 struct uvt__defer {
@@ -82,18 +86,24 @@ typedef struct uvt__ext {
     void (*drop)(void *arg);    /* called if the body never runs; may be NULL */
     uint32_t locals_set;        /* bit per key that has a value */
     void **locals;              /* UVT__KEYS values or NULL */
-    void (*stackless_end)(uvt__task *t); /* TF_STACKLESS: called once, when the task ends */
-    void *stackless;            /* TF_STACKLESS: what stands behind it */
-    void **value_out;           /* TF_STACKLESS: where the value goes; may be NULL */
     uvt_park_t *starter;        /* TF_STARTING: who waits in uvt_set_start */
     bool started;               /* TF_STARTING: it has called uvt_started, but too late */
     char message[96];           /* panic message */
     char name[32];              /* TF_NAMED */
 } uvt__ext;
 
+/* What stands behind a task without a stack: the beginning of a oneshot, a job, a task on another shard. */
+typedef struct uvt__behind {
+    void (*cancel)(uvt__shard *s, uvt__task *t); /* the task was cancelled: end it, now (uvt__stackless_skip) or later */
+    void (*end)(uvt__task *t);                   /* called once, when it ends, before anybody is told */
+} uvt__behind;
+
 struct uvt__task {
     /* touched by every switch */
-    void *sp;                /* saved context while suspended */
+    union {
+        void *sp;            /* saved context while suspended */
+        uvt__behind *behind; /* TF_STACKLESS */
+    };
     uvt__task *qnext;        /* next in the ready queue, in a set's results, or in the free list */
     uvt_park_t *park;        /* non-NULL while parked */
     uvt__stack *stack;       /* NULL until started */
@@ -111,6 +121,7 @@ struct uvt__task {
     union {
         uvt_park_t *joiner;      /* owned by a task: who waits in uvt_join */
         void (*drop)(void *arg); /* owned by a set: its drop, which stays with the member when that is detached */
+        struct uvt__guest *guest; /* TF_GUEST */
     };
     /* touched by few */
     uvt__timer_t timer;      /* start delay, then sleep */
@@ -121,6 +132,11 @@ struct uvt__task {
     uint8_t outcome;         /* valid when DONE */
     uint8_t reason_code;
 };
+
+/* Who is told of the end of a guest: the shard's root set owns it, its result goes elsewhere. */
+typedef struct uvt__guest {
+    void (*ended)(struct uvt__guest *g, uvt__task *t);
+} uvt__guest;
 
 /* Something of a task's that needs closing at the task's end. */
 typedef struct uvt__res {
@@ -138,6 +154,7 @@ struct uvt__set {
     uvt_park_t *waiter;       /* in next, wait or close */
     struct uvt__room_wait *spawners, **spawners_tail; /* waiting for room, oldest first */
     uint32_t live, results, limit;
+    int32_t place;            /* of members that bring none */
     uint32_t granted;         /* room promised to spawners that were woken and have not run yet */
     int32_t error;            /* first failure (fail_fast, discard) */
     bool fail_fast, discard;
@@ -168,15 +185,36 @@ typedef struct uvt__wheel {
 
 typedef struct uvt__stack_class uvt__stack_class;
 
-struct uvt_runtime { /* the part that outlives the loop: mailbox and reference count (mailbox.c) */
-    uv_mutex_t lock;
-    uvt__msg *head, **tail; /* messages not taken yet */
-    bool closed;            /* no more posts; the async is gone */
-    int refs;               /* under lock */
-    uv_async_t *async;      /* valid while not closed */
-    uvt__shard *shard;      /* NULL after the end; only the loop's thread follows it */
-    uint64_t tag;           /* upper 16 bits of the shard's ids */
-    uvt_runtime_t *next;    /* in the registry, under its lock */
+
+
+/* What other threads may touch of a shard; it outlives the loop (mailbox.c). */
+struct uvt_runtime {
+    _Atomic(uvt__msg *) head; /* newest message not taken yet, or a mark: AWAKE, ASLEEP, CLOSED */
+    atomic_uint woken;        /* times a poster has replaced ASLEEP and is done with the async */
+    unsigned owed;            /* times the loop has seen ASLEEP replaced; the loop's thread only */
+    bool dozes;               /* between two polls: take the mark AWAKE, so that posts need no wake-up */
+    atomic_int refs;
+    uv_async_t *async;        /* valid while not closed */
+    _Atomic(uvt__shard *) shard; /* NULL after the end; only the loop's thread follows it */
+    uint64_t tag;             /* upper 16 bits of the shard's ids */
+    uvt_runtime_t *next;      /* in the registry, under its lock */
+    uint64_t gid;             /* of the shards it is one of; 0 when it is alone */
+    unsigned index;           /* which of them */
+    struct {                  /* tasks placed UVT_ANY that nobody has begun (shard/any.c) */
+        atomic_bool locked;
+        uvt__task **ring;     /* under the lock: cap entries, those from head to tail in use, some of them NULL */
+        uint64_t head, tail, cap;
+        atomic_uint count;
+        atomic_bool hungry;   /* the shard is about to sleep, or sleeps, and would take some */
+        atomic_uint out;      /* tasks of others that it has taken and whose homes have not heard of the end */
+        _Atomic(struct uvt__remote *) back; /* the records of those that have ... */
+        struct uvt__remote *bags; /* ... and those taken from there; the loop's thread only */
+    } any;
+    struct {                  /* what the shard waits for while ASLEEP (shard/rest.c); set before it */
+        atomic_uint epoch;    /* how often it has woken */
+        atomic_uint state;
+        _Atomic uint64_t due; /* its next timer on the virtual clock */
+    } rest;
 };
 
 struct uvt__msg {
@@ -228,8 +266,25 @@ struct uvt__shard {
     bool end_due;             /* to be taken down after this batch (attached) */
     bool tearing_down;
     int externals;            /* uvt_external_begin less _end */
-    int pool_reqs;            /* requests of ours on libuv's thread pool */
+    int pool_reqs;            /* requests of ours on libuv's thread pool, jobs included */
+    int jobs_out;             /* blocking jobs that have not come back */
+    struct uvt__job *jobs;    /* those, for the pool to name ... */
+    void (*jobs_report)(uvt__shard *s); /* ... in a report; set with the first job */
     uvt_runtime_t *mailbox;
+    uvt__group *group;        /* NULL when it is alone */
+    uint64_t gid;             /* the same number for all shards of a group: objects remember it */
+    uvt__msg *inbox;          /* messages taken and not run yet */
+    bool many;                /* group->n > 1 */
+    bool asleep;              /* the mailbox's mark may be ASLEEP (shard/rest.c) */
+    bool stopped;             /* the whole group is over */
+    bool counted;             /* among the group's quiet ones */
+    bool forgiven;            /* the end does not wait for blocking jobs any more */
+    unsigned tick;            /* picks, for looking at the shared tasks now and then */
+    uvt__task *(*take_any)(uvt__shard *s); /* the next of the tasks placed UVT_ANY here, or NULL */
+    int (*place)(uvt__shard *s, uvt__task *t, int place); /* has a new task run elsewhere */
+    void (*withdraw)(uvt__shard *s, uvt__task *t); /* a SHARED task: READY here, or without a stack when it is away */
+    void (*rest)(uvt__shard *s);  /* nothing to run: look elsewhere, or get ready to sleep in the poll */
+    void (*wake)(uvt__shard *s);  /* after the poll */
     uvt_options opt;
     int root_failure;         /* first failure of a detached task */
     bool deadlocked;
@@ -282,7 +337,10 @@ void uvt__task_body_done(uvt__shard *s, uvt__task *t, int rc);
 void uvt__task_finish(uvt__shard *s, uvt__task *t); /* after the epilogue: tells whoever waits, may free t */
 void uvt__task_free(uvt__shard *s, uvt__task *t);
 void uvt__task_result(const uvt__task *t, uvt_result *r);
+void uvt__task_drop(uvt__shard *s, uvt__task *t); /* its body will never run */
+int uvt__task_launch(uvt__shard *s, uvt__task *t, const uvt_task_options *o); /* to its place; after a failure t is gone */
 void uvt__task_complete(uvt__shard *s, uvt__task *t, int status); /* stackless tasks */
+void uvt__stackless_skip(uvt__shard *s, uvt__task *t); /* has it end, cancelled, in its turn (once) */
 void uvt__node_link(uvt__node *owner, uvt__node *n);
 void uvt__node_unlink(uvt__node *n);
 bool uvt__failed(const uvt__task *t); /* ended with a failure that is no cancellation */
@@ -293,7 +351,7 @@ void uvt__owner_recheck(uvt__node *owner);
 void uvt__give_to_root(uvt__shard *s, uvt__task *t);
 
 /* epilogue.c */
-void uvt__task_epilogue(uvt__shard *s, uvt__task *t, int rc);
+void uvt__task_epilogue(uvt__shard *s, uvt__task *t);
 
 /* set.c */
 void uvt__set_child_done(uvt__shard *s, uvt__set *set, uvt__task *t);
@@ -319,7 +377,7 @@ bool uvt__scopes_drop(uvt__shard *s, uvt__task *t, char *text, size_t size);
 
 /* token.c */
 void uvt__token_unbind(uvt_scope_t *sc);
-bool uvt__token_foreign(const uvt_token_t *tok, const uvt__shard *s);
+int uvt__token_local(uvt__shard *s, uvt_token_t *k, uvt_token_t **out);
 bool uvt__token_bind(uvt_scope_t *sc, uvt_token_t *tok);
 
 /* sched.c */
@@ -358,29 +416,83 @@ size_t uvt__stack_round(size_t size); /* bytes a stack of at least size has; 0 w
 uvt__stack *uvt__stack_get(uvt__shard *s, size_t size, int *err);
 void uvt__stack_put(uvt__shard *s, uvt__stack *st);
 void uvt__stacks_trim(uvt__shard *s);
-void uvt__stacks_release(uvt__shard *s);
+void uvt__stacks_release(uvt__shard *s, bool keep_used);
 
 /* mailbox.c */
 int uvt__mailbox_new(uvt__shard *s, uvt_runtime_t **out);
-void uvt__mailbox_close(uvt_runtime_t *m);
-bool uvt__mailbox_drain(uvt_runtime_t *m); /* runs what is there; false when nothing was */
+void uvt__mailbox_close(uvt_runtime_t *m); /* takes no more, and runs what was accepted */
+bool uvt__mailbox_drain(uvt__shard *s);    /* runs what is there; false when nothing was */
+bool uvt__mailbox_doze(uvt_runtime_t *m);  /* ASLEEP from now on; false when there are messages */
+void uvt__mailbox_rouse(uvt_runtime_t *m); /* AWAKE again */
+void uvt__mailbox_nudge(uvt_runtime_t *m); /* from any thread: wakes it if it is ASLEEP */
+bool uvt__mailbox_asleep(const uvt_runtime_t *m);
+uvt_runtime_t *uvt__runtime_ref(uvt_runtime_t *m);
 void uvt__on_async(uv_async_t *h);
-uint64_t uvt__registry_add(uvt_runtime_t *m);       /* returns the shard's tag */
+void uvt__registry_add(uvt_runtime_t *m);           /* gives it its tag */
 void uvt__registry_remove(uvt_runtime_t *m);
 bool uvt__registry_alive(uint64_t tag);
 int uvt__post_embedded(uvt_runtime_t *m, uvt__msg *msg); /* cannot run out of memory */
 uvt_runtime_t *uvt__registry_find(uint64_t id);     /* a reference, or NULL */
+uvt_runtime_t *uvt__registry_peer(const uvt_runtime_t *m, unsigned index, bool *ended); /* the same */
+void uvt__mailbox_join(uvt_runtime_t *m, uint64_t gid, unsigned index); /* one of several; before anybody posts */
+
+/* wait.c: what objects that several shards use need. The lock of an object is taken only where there is more than one
+ * thread to use it; locks of two objects are never held together. */
+void uvt__lock(const void *object);
+void uvt__unlock(const void *object);
+typedef struct uvt__wait {
+    uvt_park_t park;
+    struct uvt__wait *next, *prev; /* in its object's queue, under the object's lock */
+    uvt_runtime_t *home;           /* where its task is */
+    uvt__msg msg;
+    int result;
+    bool hooked;                   /* in the queue */
+} uvt__wait;
+typedef struct uvt__waits {
+    uvt__wait *head, *tail; /* oldest first */
+} uvt__waits;
+void uvt__wait_hook(uvt__waits *q, uvt__wait *w, uvt__shard *s);
+void uvt__wait_unhook(uvt__waits *q, uvt__wait *w);
+void uvt__wait_wake(uvt__waits *q, uvt__wait *w, int result); /* unhooks it, too */
 
 /* dump.c */
 void uvt__report(uvt__shard *s, const char *format, ...) UVT_PRINTF(2, 3);
 void uvt__report_tasks(uvt__shard *s, const char *headline);
 
 /* runtime.c */
-int uvt__run_with(uvt_fn fn, void *arg, const uvt_options *o, const char *site, bool virtual_clock);
+int uvt__shard_new(uvt__shard **out, uv_loop_t *loop, const uvt_options *o, bool virtual_clock);
+void uvt__shard_enter(uvt__shard *s);  /* this thread runs it from now on */
+int uvt__shard_finish(uvt__shard *s);  /* its loop has ended: closes and frees everything; first root failure */
+int uvt__spawn_root(uvt__shard *s, uvt_fn fn, void *arg, const uvt_task_options *o, const char *site,
+                    uvt__task **out);
+void uvt__begin_end(uvt__shard *s);
+void uvt__deadlock_cancel(uvt__shard *s); /* reports it, and has the clean-up run */
+void uvt__deadlock_give_up(uvt__shard *s);
+void uvt__abort_all_waits(uvt__shard *s);
+extern void (*uvt__group_begin_end)(uvt__shard *s); /* shard/group.c: the other shards' turn */
+extern void (*uvt__group_quiet)(uvt__shard *s);
 void uvt__handle_opened(uvt__shard *s); /* a uv handle of ours is on the loop ... */
 void uvt__handle_closed(uvt__shard *s); /* ... and its close callback has run; s may be gone afterwards */
 void uvt__main_done(uvt__shard *s, uvt__task *t);
 void uvt__maybe_end(uvt__shard *s);
+
+/* Blocking jobs of this shard that have not come back keep the loop waiting, like uvt_external_begin. */
+void uvt__job_out(uvt__shard *s);
+void uvt__job_back(uvt__shard *s);
+
+/* pool_size.c: the one pool of the process. Every runtime enters it before its loops run and leaves it after. */
+int uvt__pool_enter(const uvt_options *o);
+void uvt__pool_leave(void);
+extern void (*uvt__pool_close)(void); /* set by the pool when it has something to close after the last runtime */
+
+/* The code of the user's that runs on a thread of the pool, innermost first (epilogue.c, pool). */
+typedef struct uvt__work {
+    struct uvt__work *outer;
+    bool (*stopped)(const struct uvt__work *w); /* has it been asked to stop? */
+    void (*panic)(struct uvt__work *w);         /* does not return */
+    char message[96];                           /* of the panic */
+} uvt__work;
+extern __thread uvt__work *uvt__working __attribute__((tls_model("initial-exec")));
 
 #define UVT__KEYS 32
 

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+__thread uvt__work *uvt__working __attribute__((tls_model("initial-exec")));
+
 static void await_children(uvt__shard *s, uvt__task *t) {
     if (!t->node.child) return;
     uvt__cancel_children(s, &t->node, (uvt_reason){ .code = UVT_REASON_OWNER });
@@ -70,8 +72,7 @@ static void wind_up(uvt__shard *s, uvt__task *t) {
     if (t->res) uvt_shielded(UVT_FOREVER, close_left_open, t);
 }
 
-void uvt__task_epilogue(uvt__shard *s, uvt__task *t, int rc) {
-    (void)rc;
+void uvt__task_epilogue(uvt__shard *s, uvt__task *t) {
     drop_scopes(s, t);
     wind_up(s, t);
     drop_scopes(s, t); /* a defer's */
@@ -97,6 +98,10 @@ void uvt_panic(const char *format, ...) {
     va_end(ap);
     uvt__shard *s = uvt__here();
     uvt__task *t = uvt__current();
+    if (!t && uvt__working) {
+        memcpy(uvt__working->message, text, sizeof text);
+        uvt__working->panic(uvt__working);
+    }
     if (!t) {
         fprintf(stderr, "uvtask: panic outside of a task: %s\n", text);
         abort();

@@ -1,72 +1,80 @@
 /* SPDX-License-Identifier: MIT
  *
- * What other threads may touch: a list of messages under a lock, drained on the loop's thread, and the
- * registry in which the runtime of a handle is found by the tag in its id. Both are reference-counted apart
- * from the loop: uv_async_send after uv_close would be a use after free, so the async is only touched under
- * the lock and while the mailbox is open. A message that was accepted is run, in order, before the loop ends.
+ * What other threads may touch: a list of messages, drained on the loop's thread, and the registry in which the
+ * runtime of a handle is found by the tag in its id. Both are reference-counted apart from the loop.
  *
- * Lock order: the registry's, then a mailbox's.
+ * All there is to know about a mailbox is in one word, `head`: the newest message (each links to the one before it),
+ * or, when there is none, a mark. AWAKE: the loop will look here before it sleeps. ASLEEP: whoever puts the first
+ * message has to wake it. CLOSED: no more. A loop that is alone leaves the mark ASLEEP whenever it has drained; with
+ * several shards, where messages are many, the mark is ASLEEP only around a poll that may sleep, and a post to a busy
+ * shard costs one atomic exchange and no system call.
+ *
+ * Every push is one step in one order, which is the order in which the messages run. A message that was accepted is
+ * run before the loop ends. The async must not be touched after uv_close: only the poster that replaced ASLEEP
+ * touches it, the loop knows that there is one, and it closes the async only when that one has said (woken) that it
+ * is through. test/model has this as a model that is checked exhaustively.
  */
 #include "core/core.h"
 #include <pthread.h>
+
+#define AWAKE ((uvt__msg *)0)
+#define ASLEEP ((uvt__msg *)1)
+#define CLOSED ((uvt__msg *)2)
+#define DRAIN 1024 /* messages run between two polls */
 
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static uvt_runtime_t *registry;
 static uint64_t last_tag;
 
+static bool is_mark(const uvt__msg *msg) {
+    return (uintptr_t)msg <= (uintptr_t)CLOSED;
+}
+
 int uvt__mailbox_new(uvt__shard *s, uvt_runtime_t **out) {
     uvt_runtime_t *m = uvt__calloc(sizeof *m);
     if (!m) return UV_ENOMEM;
-    int rc = UVT_UV(uv_mutex_init(&m->lock));
-    if (rc < 0) {
-        uvt__free(m);
-        return rc;
-    }
-    m->tail = &m->head;
-    m->refs = 1;
+    atomic_init(&m->head, ASLEEP);
+    atomic_init(&m->refs, 1);
+    atomic_init(&m->shard, s);
     m->async = &s->async;
-    m->shard = s;
     *out = m;
     return 0;
 }
 
 void uvt_runtime_unref(uvt_runtime_t *m) {
-    if (!m) return;
-    uv_mutex_lock(&m->lock);
-    int left = --m->refs;
-    uv_mutex_unlock(&m->lock);
-    if (left > 0) return;
-    uv_mutex_destroy(&m->lock);
+    if (!m || atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1) return;
+    uvt__free(m->any.ring);
     uvt__free(m);
 }
 
-static uvt_runtime_t *ref(uvt_runtime_t *m) {
-    uv_mutex_lock(&m->lock);
-    m->refs++;
-    uv_mutex_unlock(&m->lock);
+uvt_runtime_t *uvt__runtime_ref(uvt_runtime_t *m) {
+    atomic_fetch_add_explicit(&m->refs, 1, memory_order_relaxed);
     return m;
 }
 
 uvt_runtime_t *uvt_runtime_ref(void) {
     uvt__shard *s = uvt__here();
-    return s ? ref(s->mailbox) : NULL;
+    return s ? uvt__runtime_ref(s->mailbox) : NULL;
+}
+
+/* ---- posting ---- */
+
+static void wake(uvt_runtime_t *m) {
+    uv_async_send(m->async);
+    atomic_fetch_add_explicit(&m->woken, 1, memory_order_release);
 }
 
 int uvt__post_embedded(uvt_runtime_t *m, uvt__msg *msg) {
-    msg->next = NULL;
-    uv_mutex_lock(&m->lock);
-    int rc = m->closed ? UVT_EGONE : 0;
-    if (rc == 0) {
-        bool first = m->head == NULL;
-        *m->tail = msg;
-        m->tail = &msg->next;
-        if (first) uv_async_send(m->async);
-    }
-    uv_mutex_unlock(&m->lock);
-    return rc;
+    uvt__msg *head = atomic_load_explicit(&m->head, memory_order_relaxed);
+    do {
+        if (head == CLOSED) return UVT_EGONE;
+        msg->next = head;
+    } while (!atomic_compare_exchange_weak(&m->head, &head, msg));
+    if (head == ASLEEP) wake(m);
+    return 0;
 }
 
-int uvt_post(uvt_runtime_t *m, void (*fn)(void *), void *arg) {
+int uvt_post(uvt_runtime_t *m, void (*fn)(void *arg), void *arg) {
     if (!m || !fn) return UV_EINVAL;
     uvt__msg *msg = uvt__alloc(sizeof *msg);
     if (!msg) return UV_ENOMEM;
@@ -76,56 +84,87 @@ int uvt_post(uvt_runtime_t *m, void (*fn)(void *), void *arg) {
     return rc;
 }
 
-static uvt__msg *take_all(uvt_runtime_t *m, bool close) {
-    uv_mutex_lock(&m->lock);
-    uvt__msg *list = m->head;
-    m->head = NULL;
-    m->tail = &m->head;
-    if (close) m->closed = true;
-    uv_mutex_unlock(&m->lock);
+void uvt__mailbox_nudge(uvt_runtime_t *m) {
+    uvt__msg *asleep = ASLEEP;
+    if (atomic_compare_exchange_strong(&m->head, &asleep, AWAKE)) wake(m);
+}
+
+bool uvt__mailbox_asleep(const uvt_runtime_t *m) {
+    return atomic_load(&((uvt_runtime_t *)m)->head) == ASLEEP;
+}
+
+/* ---- draining ---- */
+
+/* Takes everything, oldest first, and leaves the mark. */
+static uvt__msg *take_all(uvt_runtime_t *m, uvt__msg *mark) {
+    uvt__msg *list = NULL, *msg = atomic_exchange(&m->head, mark);
+    while (!is_mark(msg)) {
+        uvt__msg *before = msg->next;
+        msg->next = list;
+        list = msg;
+        msg = before;
+    }
+    if (!m->dozes && msg == ASLEEP && list) m->owed++;
     return list;
 }
 
-static void run_all(uvt__msg *list) {
-    for (uvt__msg *next; list; list = next) {
+static uvt__msg *run_some(uvt__msg *list, unsigned most) {
+    for (uvt__msg *next; list && most > 0; list = next, most--) {
         next = list->next;
         void (*fn)(void *) = list->fn;
         void *arg = list->arg;
         if (!list->embedded) uvt__free(list);
         fn(arg);
     }
+    return list;
+}
+
+bool uvt__mailbox_drain(uvt__shard *s) {
+    uvt_runtime_t *m = s->mailbox;
+    if (!s->inbox) {
+        if (is_mark(atomic_load_explicit(&m->head, memory_order_relaxed))) return false;
+        s->inbox = take_all(m, m->dozes ? AWAKE : ASLEEP);
+    }
+    bool any = s->inbox != NULL;
+    s->inbox = run_some(s->inbox, DRAIN);
+    if (s->inbox) uvt__keep_turning(s);
+    return any;
 }
 
 void uvt__on_async(uv_async_t *h) {
-    uvt__shard *s = h->data;
-    run_all(take_all(s->mailbox, false));
+    uvt__mailbox_drain(h->data);
 }
 
-bool uvt__mailbox_drain(uvt_runtime_t *m) {
-    uvt__msg *list = take_all(m, false);
-    run_all(list);
-    return list != NULL;
+bool uvt__mailbox_doze(uvt_runtime_t *m) {
+    uvt__msg *awake = AWAKE;
+    return atomic_compare_exchange_strong(&m->head, &awake, ASLEEP);
 }
 
-/* Takes no more, and runs what was accepted. */
+void uvt__mailbox_rouse(uvt_runtime_t *m) {
+    uvt__msg *asleep = ASLEEP;
+    if (!atomic_compare_exchange_strong(&m->head, &asleep, AWAKE)) m->owed++;
+}
+
 void uvt__mailbox_close(uvt_runtime_t *m) {
-    run_all(take_all(m, true));
+    uvt__shard *s = atomic_load(&m->shard);
+    while (s->inbox) s->inbox = run_some(s->inbox, DRAIN);
+    run_some(take_all(m, CLOSED), UINT32_MAX);
+    while (atomic_load_explicit(&m->woken, memory_order_acquire) != m->owed) {} /* a poster is just waking us */
 }
 
 /* ---- the registry ---- */
 
-uint64_t uvt__registry_add(uvt_runtime_t *m) {
+void uvt__registry_add(uvt_runtime_t *m) {
     pthread_mutex_lock(&registry_lock);
-    for (bool taken = true; taken;) { /* tags come round after 65,535 runtimes */
+    for (bool taken = true; taken;) { /* tags come round after 65,535 shards */
         last_tag = last_tag % 65535 + 1;
         taken = false;
         for (uvt_runtime_t *r = registry; r; r = r->next) taken |= r->tag == last_tag << TAG_SHIFT;
     }
-    uint64_t tag = m->tag = last_tag << TAG_SHIFT;
+    m->tag = last_tag << TAG_SHIFT;
     m->next = registry;
     registry = m;
     pthread_mutex_unlock(&registry_lock);
-    return tag;
 }
 
 void uvt__registry_remove(uvt_runtime_t *m) {
@@ -142,11 +181,32 @@ bool uvt__registry_alive(uint64_t tag) {
     return m != NULL;
 }
 
+void uvt__mailbox_join(uvt_runtime_t *m, uint64_t gid, unsigned index) {
+    m->gid = gid;
+    m->index = index;
+    m->dozes = true;
+    atomic_store(&m->head, AWAKE);
+}
+
+uvt_runtime_t *uvt__registry_peer(const uvt_runtime_t *m, unsigned index, bool *ended) {
+    uvt_runtime_t *found = NULL;
+    bool any = false;
+    pthread_mutex_lock(&registry_lock);
+    for (uvt_runtime_t *r = registry; r; r = r->next) {
+        any |= r == m;
+        if (m->gid && r->gid == m->gid && r->index == index) found = r;
+    }
+    if (found) uvt__runtime_ref(found);
+    pthread_mutex_unlock(&registry_lock);
+    *ended = !any;
+    return found;
+}
+
 uvt_runtime_t *uvt__registry_find(uint64_t id) {
     pthread_mutex_lock(&registry_lock);
     uvt_runtime_t *m = registry;
     while (m && m->tag >> TAG_SHIFT != id >> TAG_SHIFT) m = m->next;
-    if (m) ref(m);
+    if (m) uvt__runtime_ref(m);
     pthread_mutex_unlock(&registry_lock);
     return m;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A runtime's life: setting a shard up on a loop, the hooks that run batches of tasks, the virtual clock,
- * shutdown, deadlock, and taking everything down again.
+ * A shard's life: setting it up on a loop, the hooks that run batches of tasks, the virtual clock, shutdown,
+ * deadlock, and taking everything down again. uvt_run itself, for one shard or several, is in shard/run.c.
  *
  * Prepare runs what timers and closed handles made ready, check runs what the poll made ready and what had
  * yielded before it. While anything is ready an idle handle keeps the poll from sleeping and the loop from
@@ -27,7 +27,7 @@ static bool clock_may_jump(const uvt__shard *s) {
 
 static void settle(uvt__shard *s) {
     if (UNLIKELY(s->end_due)) teardown(s);
-    if (s->ready.head || s->yielded.head || clock_may_jump(s)) {
+    if (s->ready.head || s->yielded.head || s->inbox || (!s->many && clock_may_jump(s))) {
         uvt__keep_turning(s);
     } else if (s->idling) {
         s->idling = false;
@@ -52,10 +52,11 @@ static void maybe_jump(uvt__shard *s) {
 static void on_prepare(uv_prepare_t *h) {
     uvt__shard *s = h->data;
     UVT_ASSERT(s == uvt__here(), SAME_THREAD);
-    if (s->virtual_clock && !s->ready.head) maybe_jump(s);
+    if (s->virtual_clock && !s->many && !s->ready.head) maybe_jump(s);
     bool ran = s->ready.head != NULL;
     if (ran) uvt__run_batch(s);
     settle(s);
+    if (s->many) s->rest(s);
     if (!s->idling) {
         uvt__stacks_trim(s);
         /* The poll's timeout is reckoned from the loop's time, which tasks may have left far behind. */
@@ -69,6 +70,8 @@ static void on_check(uv_check_t *h) {
     uvt__shard *s = h->data;
     UVT_ASSERT(s == uvt__here(), SAME_THREAD);
     s->polling = false;
+    if (s->many) s->wake(s);
+    if (s->many || s->inbox) uvt__mailbox_drain(s);
     uvt__splice_yielded(s);
     if (s->ready.head) uvt__run_batch(s);
     settle(s);
@@ -125,7 +128,7 @@ static int make_hooks(uvt__shard *s) {
 /* Frees what a shard holds besides its hooks, which are closed or were never made. */
 static void shard_free(uvt__shard *s) {
     if (s->io_release) s->io_release(s);
-    uvt__stacks_release(s);
+    uvt__stacks_release(s, s->forgiven);
     if (s->root) uvt__set_free(s, s->root);
     uvt__records_release(s);
     if (s->loop_made) {
@@ -143,8 +146,7 @@ static void ignore_sigpipe(void) {
         signal(SIGPIPE, SIG_IGN);
 }
 
-static int shard_new(uvt__shard **out, uv_loop_t *loop, const uvt_options *o, bool virtual_clock) {
-    if (uvt__here()) return UVT_ENESTED;
+int uvt__shard_new(uvt__shard **out, uv_loop_t *loop, const uvt_options *o, bool virtual_clock) {
     uvt__shard *s = uvt__calloc(sizeof *s);
     if (!s) return UV_ENOMEM;
     int rc = take_options(s, o);
@@ -168,13 +170,20 @@ static int shard_new(uvt__shard **out, uv_loop_t *loop, const uvt_options *o, bo
     }
     ignore_sigpipe();
     uvt__wheel_init(s);
-    s->tag = uvt__registry_add(s->mailbox);
-    uvt__tls = *out = s;
+    uvt__registry_add(s->mailbox);
+    s->gid = s->tag = s->mailbox->tag;
+    s->main_result.status = UV_ETIMEDOUT; /* until it has ended */
+    *out = s;
     return 0;
 }
 
-static int spawn_root(uvt__shard *s, uvt_fn fn, void *arg, const char *site, uvt__task **out) {
-    int rc = uvt__task_new(s, &s->root->node, fn, arg, NULL, NULL, site, out);
+void uvt__shard_enter(uvt__shard *s) {
+    uvt__tls = s;
+}
+
+int uvt__spawn_root(uvt__shard *s, uvt_fn fn, void *arg, const uvt_task_options *o, const char *site,
+                    uvt__task **out) {
+    int rc = uvt__task_new(s, &s->root->node, fn, arg, o, NULL, site, out);
     if (rc == 0) s->root->live++;
     return rc;
 }
@@ -184,11 +193,17 @@ static int spawn_root(uvt__shard *s, uvt_fn fn, void *arg, const char *site, uvt
 static void name_stragglers(uvt__timer_t *t) {
     uvt__shard *s = CONTAINER_OF(t, uvt__shard, end_timer);
     uvt__report_tasks(s, "stragglers: these tasks still run after the grace period");
+    if (s->jobs_out == 0) return;
+    s->jobs_report(s);
+    s->forgiven = true;
+    s->pool_reqs -= s->jobs_out;
+    uvt_external_end();
 }
 
-static void begin_end(uvt__shard *s) {
+void uvt__begin_end(uvt__shard *s) {
     if (s->ending) return;
     s->ending = true;
+    if (s->many) uvt__group_begin_end(s);
     uvt__cancel_children(s, &s->root->node, (uvt_reason){ .code = UVT_REASON_SHUTDOWN });
     if (s->root->live == 0) return;
     s->end_timer.fire = name_stragglers;
@@ -197,7 +212,7 @@ static void begin_end(uvt__shard *s) {
 
 void uvt__main_done(uvt__shard *s, uvt__task *t) {
     uvt__task_result(t, &s->main_result);
-    begin_end(s);
+    uvt__begin_end(s);
 }
 
 static void teardown(uvt__shard *s) {
@@ -208,20 +223,22 @@ static void teardown(uvt__shard *s) {
     close_hooks(s);
 }
 
+void (*uvt__group_begin_end)(uvt__shard *s);
+void (*uvt__group_quiet)(uvt__shard *s);
+
 /* The last task may just have ended. */
 void uvt__maybe_end(uvt__shard *s) {
     if (!s->ending || s->root->live > 0 || s->tearing_down) return;
-    if (!s->attached) uv_stop(s->loop);
+    if (s->many) uvt__group_quiet(s);
+    else if (!s->attached) uv_stop(s->loop);
     else if (s->in_batch) s->end_due = true; /* posts must not run on a task's stack */
     else teardown(s);
 }
 
 /* Posts may still come to a mailbox somebody else holds: they are refused. */
 static void forget_mailbox(uvt__shard *s) {
-    uv_mutex_lock(&s->mailbox->lock);
-    s->mailbox->shard = NULL;
+    atomic_store(&s->mailbox->shard, NULL);
     s->mailbox->async = NULL;
-    uv_mutex_unlock(&s->mailbox->lock);
     uvt_runtime_unref(s->mailbox);
 }
 
@@ -232,13 +249,14 @@ void uvt__handle_closed(uvt__shard *s) {
     int status = s->root_failure;
     forget_mailbox(s);
     shard_free(s);
+    uvt__pool_leave();
     if (cb) cb(arg, status);
 }
 
 /* ---- deadlock ---- */
 
 /* Calls the abort of every wait that has one, whatever shields there are. */
-static void abort_all_waits(uvt__shard *s) {
+void uvt__abort_all_waits(uvt__shard *s) {
     for (uvt__node *n = &s->root->node, *root = n;;) {
         if (n->child) n = n->child;
         else {
@@ -255,21 +273,19 @@ static void abort_all_waits(uvt__shard *s) {
     }
 }
 
-/* The loop has nothing to wait for, but tasks live. False when not even their cleanup can run. */
-static bool break_deadlock(uvt__shard *s) {
-    if (!s->deadlocked) {
-        s->deadlocked = true;
-        uvt__report_tasks(s, "deadlock: nothing can wake these tasks");
-        s->ending = true;
-        uvt__cancel_children(s, &s->root->node, (uvt_reason){ .code = UVT_REASON_DEADLOCK });
-    }
-    if (!s->ready.head && !uv_loop_alive(s->loop)) abort_all_waits(s);
-    if (s->ready.head || uv_loop_alive(s->loop)) return true;
-    uvt__report_tasks(s, "deadlock: these waits cannot be cancelled; their tasks are given up");
-    return false;
+/* What a shard does of its own when nothing can wake its tasks. */
+void uvt__deadlock_cancel(uvt__shard *s) {
+    s->deadlocked = true;
+    uvt__report_tasks(s, "deadlock: nothing can wake these tasks");
+    s->ending = true;
+    uvt__cancel_children(s, &s->root->node, (uvt_reason){ .code = UVT_REASON_DEADLOCK });
 }
 
-/* ---- uvt_run ---- */
+void uvt__deadlock_give_up(uvt__shard *s) {
+    uvt__report_tasks(s, "deadlock: these waits cannot be cancelled; their tasks are given up");
+}
+
+/* ---- the end of a shard that has its own loop ---- */
 
 static void close_stray(uv_handle_t *h, void *arg) {
     if (uv_is_closing(h)) return;
@@ -277,50 +293,30 @@ static void close_stray(uv_handle_t *h, void *arg) {
     uv_close(h, NULL);
 }
 
-static int finish_run(uvt__shard *s) {
-    int rc = s->deadlocked ? UVT_EDEADLK : s->main_result.status;
+int uvt__shard_finish(uvt__shard *s) {
     teardown(s);
     uv_walk(s->loop, close_stray, s); /* what a program left active would keep the loop running for ever */
-    uv_run(s->loop, UV_RUN_DEFAULT);
-    if (rc >= 0 && s->root_failure) rc = s->root_failure;
+    while (uv_run(s->loop, UV_RUN_DEFAULT)) {} /* more than once where a message has stopped it */
+    int failure = s->root_failure;
     forget_mailbox(s);
     shard_free(s);
-    return rc;
-}
-
-static bool over(const uvt__shard *s) {
-    return s->ending && s->root->live == 0;
-}
-
-int uvt__run_with(uvt_fn fn, void *arg, const uvt_options *o, const char *site, bool virtual_clock) {
-    uvt__shard *s;
-    uvt__task *t;
-    if (!fn) return UV_EINVAL;
-    int rc = shard_new(&s, NULL, o, virtual_clock);
-    if (rc < 0) return rc;
-    rc = spawn_root(s, fn, arg, site, &t);
-    if (rc < 0) {
-        s->main_result.status = rc;
-        return finish_run(s);
-    }
-    t->flags |= TF_MAIN;
-    do {
-        uv_run(s->loop, UV_RUN_DEFAULT);
-    } while (!over(s) && (uv_loop_alive(s->loop) || uvt__mailbox_drain(s->mailbox) || break_deadlock(s)));
-    return finish_run(s);
-}
-
-int uvt_run_at(uvt_fn fn, void *arg, const uvt_options *o, const char *site) {
-    return uvt__run_with(fn, arg, o, site, false);
+    return failure;
 }
 
 /* ---- attached runtimes ---- */
 
 int uvt_attach(uvt_runtime_t **rt, uv_loop_t *loop, const uvt_options *o) {
     uvt__shard *s;
-    if (!rt || !loop) return UV_EINVAL;
-    int rc = shard_new(&s, loop, o, false);
+    if (!rt || !loop || (o && o->shards > 1)) return UV_EINVAL;
+    if (uvt__here()) return UVT_ENESTED;
+    int rc = uvt__pool_enter(o);
     if (rc < 0) return rc;
+    rc = uvt__shard_new(&s, loop, o, false);
+    if (rc < 0) {
+        uvt__pool_leave();
+        return rc;
+    }
+    uvt__shard_enter(s);
     s->attached = true;
     *rt = uvt_runtime_ref();
     return 0;
@@ -329,11 +325,8 @@ int uvt_attach(uvt_runtime_t **rt, uv_loop_t *loop, const uvt_options *o) {
 /* The shard of an open runtime of this thread. */
 static int attached_shard(uvt_runtime_t *rt, uvt__shard **out) {
     if (!rt) return UV_EINVAL;
-    uv_mutex_lock(&rt->lock);
-    bool closed = rt->closed;
-    uvt__shard *s = rt->shard;
-    uv_mutex_unlock(&rt->lock);
-    if (closed || !s) return UVT_EGONE;
+    uvt__shard *s = atomic_load(&rt->shard);
+    if (!s) return UVT_EGONE;
     if (s != uvt__here()) return UVT_ESHARD;
     if (s->ending) return UVT_EGONE;
     *out = s;
@@ -345,7 +338,7 @@ int uvt_runtime_spawn_at(uvt_runtime_t *rt, uvt_fn fn, void *arg, const char *si
     uvt__task *t;
     if (!fn) return UV_EINVAL;
     int rc = attached_shard(rt, &s);
-    return rc < 0 ? rc : spawn_root(s, fn, arg, site, &t);
+    return rc < 0 ? rc : uvt__spawn_root(s, fn, arg, NULL, site, &t);
 }
 
 int uvt_runtime_shutdown(uvt_runtime_t *rt, void (*done)(void *, int), void *arg) {
@@ -355,7 +348,7 @@ int uvt_runtime_shutdown(uvt_runtime_t *rt, void (*done)(void *, int), void *arg
     if (!s->attached) return UV_EINVAL;
     s->shutdown_cb = done;
     s->shutdown_arg = arg;
-    begin_end(s);
+    uvt__begin_end(s);
     uvt__maybe_end(s);
     return 0;
 }
@@ -369,12 +362,24 @@ uv_loop_t *uvt_loop(void) {
 
 void uvt_external_begin(void) {
     uvt__shard *s = uvt__here();
-    if (s && s->externals++ == 0) uv_ref((uv_handle_t *)&s->async);
+    if (s && s->externals++ == 0 && !s->many) uv_ref((uv_handle_t *)&s->async);
 }
 
 void uvt_external_end(void) {
     uvt__shard *s = uvt__here();
-    if (s && s->externals > 0 && --s->externals == 0) uv_unref((uv_handle_t *)&s->async);
+    if (s && s->externals > 0 && --s->externals == 0 && !s->many) uv_unref((uv_handle_t *)&s->async);
+}
+
+void uvt__job_out(uvt__shard *s) {
+    s->pool_reqs++;
+    if (s->jobs_out++ == 0) uvt_external_begin();
+}
+
+void uvt__job_back(uvt__shard *s) {
+    s->jobs_out--;
+    if (s->forgiven) return;
+    s->pool_reqs--;
+    if (s->jobs_out == 0) uvt_external_end();
 }
 
 int uvt_stats_get(uvt_stats *out) {

@@ -163,7 +163,8 @@ static void landed(uvt__shard *s, void *fake, bool from_loop) {
 static uvt__task *pick(uvt__shard *s, uvt__stack *own) {
     for (;;) {
         if (UNLIKELY(s->left == 0)) return NULL;
-        uvt__task *t = UNLIKELY(s->shuffle != 0) ? pop_shuffled(s) : pop(&s->ready);
+        uvt__task *t = UNLIKELY(s->many) ? s->take_any(s) : NULL;
+        if (LIKELY(!t)) t = UNLIKELY(s->shuffle != 0) ? pop_shuffled(s) : pop(&s->ready);
         if (!t) {
             if (!s->yielded.head) return NULL;
             uvt__splice_yielded(s);

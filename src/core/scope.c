@@ -44,7 +44,11 @@ int uvt_scope_begin_at(uvt_scope_t *sc, const uvt_scope_options *o, const char *
     for (const uvt_scope_t *open = t->scope; open; open = open->outer)
         if (open == sc) return UV_EINVAL;
     if (!sc || !valid_time(o->timeout_ms) || !valid_time(o->deadline)) return UV_EINVAL;
-    if (o->token && uvt__token_foreign(o->token, s)) return UVT_ESHARD;
+    uvt_token_t *token = NULL;
+    if (o->token) {
+        int rc = uvt__token_local(s, o->token, &token);
+        if (rc < 0) return rc;
+    }
     uint64_t deadline = o->deadline ? o->deadline : UVT_FOREVER;
     if (o->timeout_ms) {
         uint64_t due = uvt__after(s, o->timeout_ms);
@@ -65,8 +69,8 @@ int uvt_scope_begin_at(uvt_scope_t *sc, const uvt_scope_options *o, const char *
     t->scope = sc;
     if (deadline != UVT_FOREVER) t->unarmed++;
     if (UNLIKELY(o->shield && (t->flags & TF_CANCELLED))) uvt__task_recheck(s, t);
-    if (o->token && uvt__token_bind(sc, o->token))
-        uvt__scope_fire(s, sc, (uvt_reason){ .code = UVT_REASON_TOKEN, .text = uvt_token_reason(o->token).text });
+    if (token && uvt__token_bind(sc, token))
+        uvt__scope_fire(s, sc, (uvt_reason){ .code = UVT_REASON_TOKEN, .text = uvt_token_reason(token).text });
     return 0;
 }
 

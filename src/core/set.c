@@ -85,6 +85,7 @@ int uvt_set_open(uvt_set_t *h, const uvt_set_options *o) {
         set->fail_fast = o->fail_fast;
         set->discard = o->discard;
         set->drop = o->drop;
+        set->place = o->place;
     }
     *h = (uvt_set_t){ set, set->id };
     return 0;
@@ -102,7 +103,8 @@ static void give_room(uvt__set *set) {
 }
 
 static void root_child_done(uvt__shard *s, uvt__task *t) {
-    if (t->flags & TF_MAIN) uvt__main_done(s, t);
+    if (t->flags & TF_GUEST) t->guest->ended(t->guest, t);
+    else if (t->flags & TF_MAIN) uvt__main_done(s, t);
     else if (uvt__failed(t) && s->root_failure == 0) s->root_failure = t->status;
 }
 
@@ -112,12 +114,13 @@ static void first_failure(uvt__shard *s, uvt__set *set, uvt__task *t) {
     if (set->fail_fast) uvt__cancel_children(s, &set->node, (uvt_reason){ .code = UVT_REASON_SIBLING });
 }
 
-/* A set that was left open has become empty: its failure is its owner's. */
+/* A set that was left open goes when it is empty: its failure is its owner's. */
 static void abandoned_end(uvt__shard *s, uvt__set *set) {
-    uvt__task *owner = TASK_OF(uvt__owner(&set->node));
+    uvt__node *owner = uvt__owner(&set->node);
     int failure = set->error ? set->error : drop_results(s, set);
-    if (failure && owner->child_failure == 0) owner->child_failure = failure;
+    if (failure && TASK_OF(owner)->child_failure == 0) TASK_OF(owner)->child_failure = failure;
     uvt__set_free(s, set);
+    uvt__owner_recheck(owner);
 }
 
 /* The set goes away under a task that waits on it. */
@@ -150,9 +153,7 @@ void uvt__set_child_done(uvt__shard *s, uvt__set *set, uvt__task *t) {
             uvt_unpark(p, 0);
         }
     } else if (set->abandoned && set->live == 0) {
-        uvt__node *owner = uvt__owner(&set->node);
         abandoned_end(s, set);
-        uvt__owner_recheck(owner);
     }
 }
 
@@ -169,7 +170,14 @@ static int spawn_now(uvt__set *set, uvt_task_t *out, uvt_fn fn, void *arg, const
                      const char *site) {
     uvt__shard *s = uvt__here();
     uvt__task *t;
+    uvt_task_options placed;
+    if (UNLIKELY(set->place && !ext && (!o || !(o->place || o->start_after_ms)))) {
+        placed = o ? *o : (uvt_task_options){ 0 };
+        placed.place = set->place;
+        o = &placed;
+    }
     int rc = uvt__task_new(s, &set->node, fn, arg, o, ext, site, &t);
+    if (LIKELY(rc == 0)) rc = uvt__task_launch(s, t, o);
     if (UNLIKELY(rc < 0)) return rc;
     set->live++;
     t->drop = set->drop;
@@ -415,9 +423,7 @@ int uvt_set_detach_all(uvt_set_t *h) {
         set->waiter = NULL;
         uvt_unpark(p, 0);
     } else if (set->abandoned && set->live == 0) { /* a member has called this, and was the last */
-        uvt__node *owner = uvt__owner(&set->node);
         abandoned_end(s, set);
-        uvt__owner_recheck(owner);
     }
     return 0;
 }

@@ -152,12 +152,16 @@ static struct uvt__slab *slab_new(uvt__stack_class *c) {
     return sl;
 }
 
-static void slab_release(struct uvt__slab *sl) {
-    munmap(sl->base, sl->cls->stride * sl->cls->per_slab);
+static void slab_forget(struct uvt__slab *sl) {
     slab_unlink(sl);
     sl->cls->count--;
     if (sl->free == sl->cls->all) sl->cls->spare--;
     uvt__free(sl);
+}
+
+static void slab_release(struct uvt__slab *sl) {
+    munmap(sl->base, sl->cls->stride * sl->cls->per_slab);
+    slab_forget(sl);
 }
 
 /* Advice for one page of every stack of a slab, at `offset`, in one call: Linux 6.15 takes a list. */
@@ -334,7 +338,8 @@ void uvt__stacks_trim(uvt__shard *s) {
     for (uvt__stack_class *c = s->classes; c; c = c->next) trim_class(c);
 }
 
-void uvt__stacks_release(uvt__shard *s) {
+/* keep_used: stacks in use stay mapped for ever, since a job that goes on may have its arguments there. */
+void uvt__stacks_release(uvt__shard *s, bool keep_used) {
     for (uvt__stack_class *c = s->classes, *next; c; c = next) {
         next = c->next;
         for (uvt__stack *st = c->cache, *n; st; st = n) {
@@ -342,7 +347,11 @@ void uvt__stacks_release(uvt__shard *s) {
             s->stats.stacks_cached--;
             discard(st);
         }
-        while (c->slabs.next != &c->slabs) slab_release(c->slabs.next);
+        while (c->slabs.next != &c->slabs) {
+            struct uvt__slab *sl = c->slabs.next;
+            if (keep_used && sl->free != c->all) slab_forget(sl);
+            else slab_release(sl);
+        }
         uvt__free(c);
     }
     s->classes = NULL;

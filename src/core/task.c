@@ -137,6 +137,9 @@ int uvt__task_new(uvt__shard *s, uvt__node *owner, uvt_fn fn, void *arg, const u
     uvt_task_options rounded;
     if (UNLIKELY(o != NULL)) {
         rounded = *o;
+        int place = o->place;
+        if (place && o->start_after_ms) return UV_EINVAL;
+        if (place < UVT_ANY || (place > 0 && (unsigned)place > (s->many ? uvt_shard_count() : 1))) return UV_EINVAL;
         if ((int64_t)o->start_after_ms < 0 && o->start_after_ms != UVT_FOREVER) return UV_EINVAL;
         if (o->stack_size && (rounded.stack_size = uvt__stack_round(o->stack_size)) == 0) return UV_EINVAL;
         int rc = apply_options(t, &rounded);
@@ -170,8 +173,27 @@ int uvt__task_new(uvt__shard *s, uvt__node *owner, uvt_fn fn, void *arg, const u
         if (due != UVT_FOREVER) uvt__timer_arm(s, &t->timer, due);
         return 0;
     }
-    uvt__ready(s, t);
+    if (LIKELY(!o || o->place == 0)) uvt__ready(s, t);
+    else t->state = T_SHARED; /* uvt__task_launch is still to come */
     return 0;
+}
+
+/* Has a task that was made with a place run there. When that fails the task is gone. */
+static int launch(uvt__shard *s, uvt__task *t, int place) {
+    int rc = 0;
+    if (s->many && place != UVT_ON(s->mailbox->index)) rc = s->place(s, t, place);
+    else uvt__ready(s, t);
+    if (rc < 0) {
+        s->stats.tasks--;
+        s->stats.spawned--;
+        uvt__node_unlink(&t->node);
+        uvt__task_free(s, t);
+    }
+    return rc;
+}
+
+int uvt__task_launch(uvt__shard *s, uvt__task *t, const uvt_task_options *o) {
+    return LIKELY(!o || o->place == 0) ? 0 : launch(s, t, o->place);
 }
 
 /* ---- handles ---- */
@@ -210,6 +232,7 @@ int uvt_spawn_at(uvt_task_t *out, uvt_fn fn, void *arg, const uvt_task_options *
     if (UNLIKELY(!fn)) return UV_EINVAL;
     uvt__task *owner = s->current, *t;
     int rc = uvt__task_new(s, &owner->node, fn, arg, o, NULL, site, &t);
+    if (LIKELY(rc == 0)) rc = uvt__task_launch(s, t, o);
     if (UNLIKELY(rc < 0)) return rc;
     if (UNLIKELY(owner->flags & TF_BASE_CANCELLED))
         uvt__cancel_task(s, t, (uvt_reason){ .code = UVT_REASON_OWNER, .text = owner->reason_text });
@@ -240,7 +263,7 @@ void uvt__task_result(const uvt__task *t, uvt_result *r) {
 void uvt__task_body_done(uvt__shard *s, uvt__task *t, int rc) {
     t->outcome = UVT_RETURNED;
     t->status = rc;
-    if (UNLIKELY(t->node.child || t->ext || t->res || t->scope)) uvt__task_epilogue(s, t, rc);
+    if (UNLIKELY(t->node.child || t->ext || t->res || t->scope)) uvt__task_epilogue(s, t);
     if (UNLIKELY(t->status < 0)) {
         if (t->status == UV_ECANCELED && (t->flags & TF_BASE_CANCELLED)) t->outcome = UVT_CANCELLED;
     } else if (UNLIKELY(t->child_failure != 0)) {
@@ -291,10 +314,11 @@ void uvt__task_finish(uvt__shard *s, uvt__task *t) {
 
 /* The body will never run: what it was given is released by others. No task is current meanwhile, so that
  * nothing in there can suspend. */
-static void drop(uvt__shard *s, uvt__task *t) {
+void uvt__task_drop(uvt__shard *s, uvt__task *t) {
     uvt__node *owner = uvt__owner(&t->node);
     void (*fn)(void *) = t->ext ? t->ext->drop : NULL;
     uvt__task *current = s->current;
+    if (t->flags & TF_GUEST) return; /* its home does it */
     if (!fn && uvt__is_set(owner)) fn = t->drop;
     if (!fn) return;
     s->current = NULL;
@@ -306,9 +330,16 @@ static void drop(uvt__shard *s, uvt__task *t) {
 void uvt__task_complete(uvt__shard *s, uvt__task *t, int status) {
     t->outcome = status == UV_ECANCELED && (t->flags & TF_BASE_CANCELLED) ? UVT_CANCELLED : UVT_RETURNED;
     t->status = status;
-    if (t->flags & TF_STACKLESS) t->ext->stackless_end(t);
-    else drop(s, t);
+    t->flags |= TF_NEVER_RAN;
+    if (t->flags & TF_STACKLESS) t->behind->end(t);
+    else uvt__task_drop(s, t);
     uvt__task_finish(s, t);
+}
+
+void uvt__stackless_skip(uvt__shard *s, uvt__task *t) {
+    if (t->flags & TF_SKIP) return;
+    t->flags |= TF_SKIP;
+    uvt__ready(s, t);
 }
 
 /* ---- join ---- */

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tokens: reference-counted nodes of a tree that scopes are bound to and tasks wait on. The tree, the scopes
- * and the waiters belong to the loop the token was made on; only the flag and the count are shared with
- * other threads. A child keeps its parent, so a middle token that everybody has let go of still passes
- * a cancel on.
+ * Tokens: reference-counted nodes of a tree that scopes are bound to and tasks wait on. A token's scopes and waiters
+ * belong to the loop it was made on; the flag and the count are shared with other threads, the links of the tree are
+ * under one lock. A child may belong to another shard of the runtime than its parent: a cancel that comes to it
+ * goes on there, by a message. A task that waits on another shard's token, or binds a scope to it, does so through
+ * a child of its own. A child keeps its parent, so a middle token that everybody has let go of still passes a cancel
+ * on.
  */
 #include "core/core.h"
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* Around the links between tokens: when their loop is at its end, last references are given back on any thread. It is
- * recursive, because the walk that cancels calls the aborts of waits, and these may cancel or release tokens. No other
- * lock is held when it is taken. */
+/* Around the links between tokens. It is recursive, because the walk that cancels calls the aborts of waits, and these
+ * may cancel or release tokens. No other lock is held when it is taken. */
 static pthread_mutex_t tree_lock;
 static pthread_once_t tree_once = PTHREAD_ONCE_INIT;
 
@@ -31,10 +32,10 @@ struct token_wait {
 struct uvt_token {
     atomic_uint refs;
     atomic_bool flag;             /* cancelled, as anybody sees it */
-    bool done;                    /* the loop has acted on it */
-    uint8_t code;                 /* reason */
+    bool done;                    /* its loop has acted on it; loop only */
+    uint8_t code;                 /* reason, valid when done */
     _Atomic(const char *) text;
-    uint64_t tag;                 /* the loop it belongs to */
+    uint64_t tag, gid;            /* the loop it belongs to, and that one's runtime */
     uvt_token_t *parent;          /* holds a reference; NULL for a root */
     uvt_token_t *child;           /* children do not hold references downwards */
     uvt_token_t *prev, *next;     /* siblings */
@@ -54,23 +55,27 @@ int uvt_token_new(uvt_token_t **out, uvt_token_t *parent) {
     uvt__shard *s = uvt__here();
     if (!s) return UVT_ENOTASK;
     if (!out) return UV_EINVAL;
-    if (parent && parent->tag != s->tag) return UVT_ESHARD;
+    if (parent && parent->gid != s->gid) return UVT_ESHARD;
     pthread_once(&tree_once, make_tree_lock);
     uvt_token_t *k = uvt__calloc(sizeof *k);
     if (!k) return UV_ENOMEM;
     atomic_init(&k->refs, 1);
     k->tag = s->tag;
+    k->gid = s->gid;
     k->tail = &k->waiters;
     k->timer.fire = time_came;
     if (parent) {
+        bool home = parent->tag == s->tag;
         k->parent = uvt_token_ref(parent);
         pthread_mutex_lock(&tree_lock);
         k->next = parent->child;
         if (k->next) k->next->prev = k;
         parent->child = k;
+        bool cancelled = atomic_load(&parent->flag); /* or the walk that is to come finds us */
         pthread_mutex_unlock(&tree_lock);
-        if (parent->done) cancel_tree(s, k, (uvt_reason_code)parent->code, parent->text);
-        else if (atomic_load(&parent->flag)) atomic_store(&k->flag, true);
+        if (home && parent->done) cancel_tree(s, k, (uvt_reason_code)parent->code, parent->text);
+        else if (home && cancelled) atomic_store(&k->flag, true); /* its cancel is on the way to this loop */
+        else if (cancelled) cancel_tree(s, k, UVT_REASON_TOKEN, parent->text);
     }
     *out = k;
     return 0;
@@ -116,26 +121,50 @@ void uvt_token_unref(uvt_token_t *k) {
     if ((s && s->tag == k->tag) || send_home(k, destroy) < 0) destroy(k);
 }
 
-/* Marks a token and everything below, wakes and cancels. Children of a done token are done. */
+static void cancel_here(void *arg) {
+    uvt_token_t *k = arg;
+    cancel_tree(uvt__here(), k, UVT_REASON_TOKEN, k->text);
+    uvt_token_unref(k);
+}
+
+/* The first one to set the flag sends the message, which is the token's own. */
+static int cancel_from_afar(uvt_token_t *k, const char *text) {
+    const char *none = NULL;
+    atomic_compare_exchange_strong(&k->text, &none, text);
+    if (atomic_exchange(&k->flag, true)) return 0;
+    unsigned refs = atomic_load(&k->refs); /* one that nobody holds any more is on its way home to be freed */
+    do {
+        if (refs == 0) return 0;
+    } while (!atomic_compare_exchange_weak(&k->refs, &refs, refs + 1));
+    int rc = send_home(k, cancel_here);
+    if (rc < 0) uvt_token_unref(k);
+    return rc;
+}
+
+/* What a cancel does to one token on its own loop. */
+static void cancel_one(uvt__shard *s, uvt_token_t *k, uvt_reason_code code, const char *text) {
+    k->done = true;
+    k->code = (uint8_t)code;
+    if (!atomic_load(&k->flag)) atomic_store(&k->text, text);
+    atomic_store(&k->flag, true);
+    uvt__timer_disarm(s, &k->timer);
+    for (struct token_wait *w; (w = k->waiters) != NULL;) {
+        k->waiters = w->next;
+        w->prev = NULL;
+        uvt_unpark(&w->park, 0);
+    }
+    k->tail = &k->waiters;
+    for (uvt_scope_t *sc = k->scopes; sc; sc = sc->tok_next)
+        uvt__scope_fire(s, sc, (uvt_reason){ .code = UVT_REASON_TOKEN, .text = k->text });
+}
+
+/* Marks a token and everything below, wakes and cancels. Children of a done token are done, or on their way. */
 static void cancel_tree(uvt__shard *s, uvt_token_t *root, uvt_reason_code code, const char *text) {
     pthread_mutex_lock(&tree_lock);
     for (uvt_token_t *k = root;;) {
-        bool fresh = !k->done;
-        if (fresh) {
-            k->done = true;
-            k->code = (uint8_t)code;
-            if (!atomic_load(&k->flag)) atomic_store(&k->text, text);
-            atomic_store(&k->flag, true);
-            uvt__timer_disarm(s, &k->timer);
-            for (struct token_wait *w; (w = k->waiters) != NULL;) {
-                k->waiters = w->next;
-                w->prev = NULL;
-                uvt_unpark(&w->park, 0);
-            }
-            k->tail = &k->waiters;
-            for (uvt_scope_t *sc = k->scopes; sc; sc = sc->tok_next)
-                uvt__scope_fire(s, sc, (uvt_reason){ .code = UVT_REASON_TOKEN, .text = k->text });
-        }
+        bool fresh = k->tag == s->tag && !k->done;
+        if (fresh) cancel_one(s, k, code, text);
+        else if (k->tag != s->tag) cancel_from_afar(k, text);
         if (fresh && k->child) {
             k = k->child;
             continue;
@@ -147,11 +176,6 @@ static void cancel_tree(uvt__shard *s, uvt_token_t *root, uvt_reason_code code, 
     pthread_mutex_unlock(&tree_lock);
 }
 
-static void cancel_here(void *arg) {
-    uvt_token_t *k = arg;
-    cancel_tree(uvt__here(), k, UVT_REASON_TOKEN, k->text);
-    uvt_token_unref(k);
-}
 
 int uvt_token_cancel(uvt_token_t *k, const char *text) {
     if (!k) return UV_EINVAL;
@@ -160,13 +184,7 @@ int uvt_token_cancel(uvt_token_t *k, const char *text) {
         cancel_tree(s, k, UVT_REASON_TOKEN, text);
         return 0;
     }
-    const char *none = NULL;
-    atomic_compare_exchange_strong(&k->text, &none, text);
-    if (atomic_exchange(&k->flag, true)) return 0;
-    uvt_token_ref(k);
-    int rc = send_home(k, cancel_here);
-    if (rc < 0) uvt_token_unref(k);
-    return rc;
+    return cancel_from_afar(k, text);
 }
 
 int uvt_token_cancel_after(uvt_token_t *k, uint64_t ms) {
@@ -185,8 +203,9 @@ bool uvt_token_cancelled(const uvt_token_t *k) {
 }
 
 uvt_reason uvt_token_reason(const uvt_token_t *k) {
+    uvt__shard *s = uvt__here();
     if (!uvt_token_cancelled(k)) return (uvt_reason){ .code = UVT_REASON_NONE };
-    return (uvt_reason){ .code = k->done ? (uvt_reason_code)k->code : UVT_REASON_TOKEN,
+    return (uvt_reason){ .code = s && s->tag == k->tag && k->done ? (uvt_reason_code)k->code : UVT_REASON_TOKEN,
                          .text = ((uvt_token_t *)k)->text };
 }
 
@@ -199,11 +218,22 @@ static int wait_abort(uvt_park_t *p) {
     return UVT_ABORT_DONE;
 }
 
+/* Waits on another shard's token. */
+static int wait_through_child(uvt__shard *s, uvt_token_t *far) {
+    uvt_token_t *k;
+    if (far->gid != s->gid) return UVT_ESHARD;
+    int rc = uvt_token_new(&k, far);
+    if (rc < 0) return rc;
+    rc = uvt_token_wait(k);
+    uvt_token_unref(k);
+    return rc;
+}
+
 int uvt_token_wait(uvt_token_t *k) {
     uvt__shard *s = uvt__here();
     if (!s || !s->current) return UVT_ENOTASK;
     if (!k) return UV_EINVAL;
-    if (k->tag != s->tag) return UVT_ESHARD;
+    if (k->tag != s->tag) return wait_through_child(s, k);
     uvt_token_ref(k); /* the last owner may let go while we wait */
     int rc = uvt__enter(s);
     if (rc == 0 && !k->done) {
@@ -219,13 +249,17 @@ int uvt_token_wait(uvt_token_t *k) {
 
 /* ---- scopes ---- */
 
-bool uvt__token_foreign(const uvt_token_t *k, const uvt__shard *s) {
-    return k->tag != s->tag;
+/* The token of this shard that a scope is to be bound to, with a reference: itself, or a child of its own. */
+int uvt__token_local(uvt__shard *s, uvt_token_t *k, uvt_token_t **out) {
+    if (k->gid != s->gid) return UVT_ESHARD;
+    if (k->tag != s->tag) return uvt_token_new(out, k);
+    *out = uvt_token_ref(k);
+    return 0;
 }
 
-/* Hooks a scope to a token; true when the token is cancelled already. */
+/* Hooks a scope to a token of its shard, whose reference it takes over; true when the token is cancelled already. */
 bool uvt__token_bind(uvt_scope_t *sc, uvt_token_t *k) {
-    sc->token = uvt_token_ref(k);
+    sc->token = k;
     sc->tok_next = NULL;
     sc->tok_prev = k->last;
     if (k->last) k->last->tok_next = sc;

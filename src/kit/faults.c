@@ -4,6 +4,7 @@
  * a cancel at the n-th suspension, and the virtual clock moved by hand.
  */
 #include "kit/kit.h"
+#include "shard/shard.h"
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +107,7 @@ int uvt_test_advance(uint64_t ms) {
     if (!s || !s->current) return UVT_ENOTASK;
     if (!s->virtual_clock) return UV_EINVAL;
     s->clock += ms;
+    if (s->many) uvt__group_clock(s->group, s->clock);
     uvt__wheel_advance(s, s->clock);
     return uvt_yield();
 }

@@ -27,6 +27,7 @@
 
 #include "kit/kit.h"
 #include "kit/runner.h"
+#include "shard/shard.h"
 
 enum {
     FD_MAX = 4096,          /* descriptors looked at; tests that use up 1024 stay below */
@@ -37,6 +38,7 @@ enum {
 /* How the program was asked to run; set once by uvt_test_main. */
 static struct {
     uint64_t seed;  /* 0: ready tasks run in the order they became ready */
+    unsigned shards; /* of runtimes whose options do not say */
     double limit_s; /* real seconds per test, scaled already */
     bool no_fork, list;
     char **names; /* which tests, exact or "prefix*"; all when there are none */
@@ -62,6 +64,7 @@ static int64_t now_ms(void) {
 static uvt_options kit_options(const uvt_options *options) {
     uvt_options o = options != NULL ? *options : (uvt_options){ 0 };
     if (o.seed == 0) o.seed = opt.seed;
+    if (o.shards == 0) o.shards = opt.shards;
     if (o.report == NULL) {
         o.report = uvt__kit_report;
         o.report_arg = NULL;
@@ -317,6 +320,8 @@ static bool parse(int argc, char **argv) {
     double scale = 1;
     const char *env = getenv("UVT_TEST_SEED");
     if (env != NULL && *env != '\0' && !parse_seed(env)) return false;
+    env = getenv("UVT_TEST_SHARDS");
+    if (env != NULL && *env != '\0' && (opt.shards = (unsigned)strtoul(env, NULL, 10)) == 0) return false;
     env = getenv("UVT_TEST_TIMEOUT_SCALE");
     if (env != NULL && *env != '\0' && !parse_seconds(env, &scale)) return false;
     int c;

@@ -2,8 +2,9 @@
  *
  * Oneshot. What was decided (sent, sender gone, receiver gone) is one atomic state, so a value is never lost
  * between a sender on another thread and a receiver that leaves: exactly one of them moves it on from
- * EMPTY. Waking the receiver is the home loop's business; from another thread a message embedded in the
- * oneshot carries it there, so a send cannot run out of memory.
+ * EMPTY. Waking the receiver is the home loop's business (the one the oneshot was made on); from another thread a
+ * message embedded in the oneshot carries it there, so a send cannot run out of memory. The receiver may be on any
+ * shard of the runtime: what both ends' tasks touch is under the object's lock.
  */
 #include "core/core.h"
 #include <stdatomic.h>
@@ -11,17 +12,20 @@
 enum { EMPTY, SENDING, SENT, TX_GONE, RX_GONE, TAKEN };
 
 struct uvt_oneshot {
+    uvt__behind behind;     /* of `task` */
+    void **value_out;       /* of `task`: where the value goes; may be NULL */
     atomic_int state;
     atomic_int refs;        /* one per end */
     int status;             /* valid from SENT on */
     void *value;
     uvt_runtime_t *rt;      /* a reference */
     uint64_t tag;           /* the home loop */
+    uint64_t gid;           /* its runtime */
     bool external;          /* holds an uvt_external count until the sender's end is back */
-    bool receiving;         /* a task is in recv; home loop only, as the rest */
-    uvt_park_t *receiver;   /* it, while parked */
-    uvt_park_t *watcher;    /* sender's side, in wait_closed */
-    uvt__task *task;        /* a stackless task that receives */
+    uvt__task *task;        /* a stackless task that receives; home loop only */
+    bool receiving;         /* a task is in recv, or there is `task`; under the lock, as the rest */
+    uvt__waits receiver;    /* it, while parked */
+    uvt__waits watcher;     /* sender's side, in wait_closed */
     uvt__msg msg;
 };
 
@@ -40,6 +44,7 @@ int uvt_oneshot_new(uvt_oneshot_t **out, unsigned flags) {
     atomic_init(&o->refs, 2);
     o->rt = uvt_runtime_ref();
     o->tag = s->tag;
+    o->gid = s->gid;
     o->external = (flags & UVT_ONESHOT_EXTERNAL) != 0;
     if (o->external) uvt_external_begin();
     *out = o;
@@ -49,6 +54,12 @@ int uvt_oneshot_new(uvt_oneshot_t **out, unsigned flags) {
 static bool at_home(const uvt_oneshot_t *o) {
     uvt__shard *s = uvt__here();
     return s && s->tag == o->tag;
+}
+
+/* On a shard of its runtime. */
+static bool near(const uvt_oneshot_t *o) {
+    uvt__shard *s = uvt__here();
+    return s && s->gid == o->gid;
 }
 
 static bool decide(uvt_oneshot_t *o, int to) {
@@ -63,11 +74,11 @@ static void arrive(void *arg) {
     uvt_oneshot_t *o = arg;
     if (o->external) uvt_external_end();
     int rc = atomic_load(&o->state) == SENT ? 0 : UV_EOF;
-    uvt_park_t *p = o->receiver;
     uvt__task *t = o->task;
-    o->receiver = NULL;
-    if (p) uvt_unpark(p, rc);
-    else if (t && !(t->flags & TF_SKIP)) uvt__task_complete(uvt__here(), t, rc);
+    uvt__lock(o);
+    if (o->receiver.head) uvt__wait_wake(&o->receiver, o->receiver.head, rc);
+    uvt__unlock(o);
+    if (t && !(t->flags & TF_SKIP)) uvt__task_complete(uvt__here(), t, rc);
     unref(o);
 }
 
@@ -117,7 +128,7 @@ static int settled(uvt_oneshot_t *o) {
 int uvt_oneshot_try_recv(uvt_oneshot_t *o, int *status, void **value) {
     if (!o) return UV_EINVAL;
     if (!uvt__here()) return UVT_ENOTASK;
-    if (!at_home(o)) return UVT_ESHARD;
+    if (!near(o)) return UVT_ESHARD;
     switch (settled(o)) {
     case EMPTY: return UV_EAGAIN;
     case TX_GONE: return UV_EOF;
@@ -130,25 +141,46 @@ int uvt_oneshot_try_recv(uvt_oneshot_t *o, int *status, void **value) {
     return 0;
 }
 
+/* Of either side. */
+static int leave_queue(uvt_oneshot_t *o, uvt__waits *q, uvt_park_t *p) {
+    uvt__wait *w = CONTAINER_OF(p, uvt__wait, park);
+    uvt__lock(o);
+    bool hooked = w->hooked;
+    if (hooked) uvt__wait_unhook(q, w);
+    uvt__unlock(o);
+    return hooked ? UVT_ABORT_DONE : UVT_ABORT_LATER;
+}
+
 static int recv_abort(uvt_park_t *p) {
-    ((uvt_oneshot_t *)p->object)->receiver = NULL;
-    return UVT_ABORT_DONE;
+    uvt_oneshot_t *o = (uvt_oneshot_t *)p->object;
+    return leave_queue(o, &o->receiver, p);
+}
+
+/* From here to set_receiving(o, false) nobody may close the receiver's end under us. */
+static bool set_receiving(uvt_oneshot_t *o, bool to) {
+    uvt__lock(o);
+    bool was = o->receiving;
+    o->receiving = to;
+    uvt__unlock(o);
+    return was;
 }
 
 int uvt_oneshot_recv(uvt_oneshot_t *o, int *status, void **value) {
     if (!o) return UV_EINVAL;
     if (!uvt__current()) return UVT_ENOTASK;
-    if (!at_home(o)) return UVT_ESHARD;
-    if (o->receiving || o->task) return UV_EBUSY;
-    o->receiving = true; /* from here to the end nobody may close the receiver's end under us */
+    if (!near(o)) return UVT_ESHARD;
+    if (set_receiving(o, true)) return UV_EBUSY;
     int rc = uvt_checkpoint();
-    if (rc == 0 && settled(o) == EMPTY) {
-        uvt_park_t p = { .what = "oneshot", .object = o, .abort = recv_abort };
-        o->receiver = &p;
-        rc = uvt_park(&p);
+    if (rc == 0) {
+        uvt__wait w = { .park = { .what = "oneshot", .object = o, .abort = recv_abort } };
+        uvt__lock(o);
+        bool empty = settled(o) == EMPTY;
+        if (empty) uvt__wait_hook(&o->receiver, &w, uvt__here());
+        uvt__unlock(o);
+        if (empty) rc = uvt_park(&w.park);
         if (rc == UV_EOF) rc = 0; /* as the state says, too */
     }
-    o->receiving = false;
+    set_receiving(o, false);
     return rc < 0 ? rc : uvt_oneshot_try_recv(o, status, value);
 }
 
@@ -161,50 +193,54 @@ static int leave(uvt_oneshot_t *o, int *status, void **value) {
         if (value) *value = o->value;
         atomic_store(&o->state, TAKEN);
     }
-    uvt_park_t *p = o->watcher;
-    o->watcher = NULL;
-    if (p) uvt_unpark(p, 0);
+    uvt__lock(o);
+    if (o->watcher.head) uvt__wait_wake(&o->watcher, o->watcher.head, 0);
+    uvt__unlock(o);
     unref(o);
     return had;
 }
 
 int uvt_oneshot_close_rx(uvt_oneshot_t *o, void **value) {
     if (!o) return 0;
-    if (!at_home(o) && uvt__registry_alive(o->tag)) return UVT_ESHARD;
-    if (o->receiving || o->task) return UV_EBUSY;
+    if (!near(o) && uvt__registry_alive(o->tag)) return UVT_ESHARD;
+    uvt__lock(o);
+    bool busy = o->receiving;
+    uvt__unlock(o);
+    if (busy) return UV_EBUSY;
     return leave(o, NULL, value);
 }
 
 static int watch_abort(uvt_park_t *p) {
-    ((uvt_oneshot_t *)p->object)->watcher = NULL;
-    return UVT_ABORT_DONE;
+    uvt_oneshot_t *o = (uvt_oneshot_t *)p->object;
+    return leave_queue(o, &o->watcher, p);
 }
 
 int uvt_oneshot_wait_closed(uvt_oneshot_t *o) {
     if (!o) return UV_EINVAL;
     if (!uvt__current()) return UVT_ENOTASK;
-    if (!at_home(o)) return UVT_ESHARD;
-    if (o->watcher) return UV_EBUSY;
+    if (!near(o)) return UVT_ESHARD;
     int rc = uvt_checkpoint();
-    if (rc < 0 || o->watcher) return rc < 0 ? rc : UV_EBUSY;
-    if (atomic_load(&o->state) == RX_GONE) return 0;
-    uvt_park_t p = { .what = "a oneshot's receiver to go", .object = o, .abort = watch_abort };
-    o->watcher = &p;
-    return uvt_park(&p);
+    if (rc < 0) return rc;
+    uvt__wait w = { .park = { .what = "a oneshot's receiver to go", .object = o, .abort = watch_abort } };
+    uvt__lock(o);
+    if (o->watcher.head) rc = UV_EBUSY;
+    else if (atomic_load(&o->state) != RX_GONE) uvt__wait_hook(&o->watcher, &w, uvt__here());
+    uvt__unlock(o);
+    return w.hooked ? uvt_park(&w.park) : rc;
 }
 
 /* ---- as a task ---- */
 
 /* The stackless task ends: with what was sent, or because it was cancelled. */
 static void task_end(uvt__task *t) {
-    uvt_oneshot_t *o = t->ext->stackless;
+    uvt_oneshot_t *o = CONTAINER_OF(t->behind, uvt_oneshot_t, behind);
     int status;
-    void *value;
+    void *value, **value_out = o->value_out;
     o->task = NULL;
     if (!leave(o, &status, &value)) return;
     t->status = status;
     t->outcome = UVT_RETURNED;
-    if (t->ext->value_out) *t->ext->value_out = value;
+    if (value_out) *value_out = value;
 }
 
 int uvt_spawn_oneshot_at(uvt_task_t *out, uvt_oneshot_t *o, void **value, const char *site) {
@@ -213,19 +249,17 @@ int uvt_spawn_oneshot_at(uvt_task_t *out, uvt_oneshot_t *o, void **value, const 
     if (!s || !s->current) return UVT_ENOTASK;
     if (!o) return UV_EINVAL;
     if (!at_home(o)) return UVT_ESHARD;
-    if (o->receiving || o->task) return UV_EBUSY;
+    if (set_receiving(o, true)) return UV_EBUSY;
     uvt__task *owner = s->current;
-    uvt__ext *x = uvt__calloc(sizeof *x);
-    if (!x) return UV_ENOMEM;
-    int rc = uvt__task_new(s, &owner->node, NULL, o, NULL, x, site, &t);
+    int rc = uvt__task_new(s, &owner->node, NULL, o, NULL, NULL, site, &t);
     if (rc < 0) {
-        uvt__free(x);
+        set_receiving(o, false);
         return rc;
     }
-    x->stackless = o;
-    x->stackless_end = task_end;
-    x->value_out = value;
+    o->behind = (uvt__behind){ .cancel = uvt__stackless_skip, .end = task_end };
+    o->value_out = value;
     o->task = t;
+    t->behind = &o->behind;
     if (out) *out = (uvt_task_t){ t, t->id };
     int st = settled(o);
     if (st != EMPTY) uvt__task_complete(s, t, st == TX_GONE ? UV_EOF : UVT_ECLOSED);

@@ -21,6 +21,9 @@ awk '
         for (i in h2) room_of[h2[i]] = "sync"
         split("stream tcp", h3, " ")
         for (i in h3) room_of[h3[i]] = "io"
+        room_of["shard"] = "shard"
+        room_of["blocking"] = "pool"
+        room_of["parallel"] = "pool"
         room_of["test"] = "kit"
         bad = 0
     }

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a shard among several does when it has nothing to run: it looks for messages, for tasks that it may take from
+ * others, looks again for as long as spin_us says, and then sleeps in its poll, until a message, a timer or the kernel
+ * wakes it.
+ *
+ * Who goes to sleep says so first (hungry, ASLEEP) and looks again then, and who has something to give puts it down
+ * first and looks then who sleeps: so one of the two sees the other.
+ *
+ * When nothing outside of the shards can wake any of them, the last one to fall asleep finds that out, by looking at
+ * all of them twice: if every shard sleeps both times, and none has woken in between, then there was a moment at which
+ * all slept and no message was on its way. On the virtual clock that is when time moves on; with nothing to move
+ * on to it is a deadlock.
+ */
+#include "shard/shard.h"
+
+/* Bits of rest.state: what the shard waits for. */
+enum {
+    MESSAGES_ONLY = 1, /* no handle, request, job or foreign thread that could wake it */
+    CLOCK_MAY_MOVE = 2, /* nothing is out that takes real time */
+    FORGIVEN = 4        /* it has tasks that wait for blocking jobs which the end does not wait for */
+};
+
+#define QUIET_TURNS 3 /* turns without any event before the virtual clock moves */
+#define FEW_TURNS 64  /* spinning: looks between two polls */
+
+/* ---- everybody sleeps ---- */
+
+struct look {
+    unsigned all, any;  /* bits that all have, that some have */
+    uint64_t due;       /* the earliest timer */
+    uint64_t epochs;    /* a sum: epochs only grow */
+};
+
+static bool all_asleep(uvt__group *g, struct look *l) {
+    *l = (struct look){ .all = ~0u, .due = UVT_FOREVER };
+    for (unsigned i = 0; i < g->n; i++) {
+        uvt_runtime_t *m = g->box[i];
+        l->epochs += atomic_load(&m->rest.epoch);
+        if (!uvt__mailbox_asleep(m)) return false;
+        l->all &= atomic_load(&m->rest.state);
+        l->any |= atomic_load(&m->rest.state);
+        uint64_t due = atomic_load(&m->rest.due);
+        if (due < l->due) l->due = due;
+    }
+    return true;
+}
+
+void uvt__group_clock(uvt__group *g, uint64_t now) {
+    atomic_store(&g->clock, now);
+    for (unsigned i = 0; i < g->n; i++)
+        if (atomic_load(&g->box[i]->rest.due) <= now) uvt__mailbox_nudge(g->box[i]);
+}
+
+static void everybody_sleeps(uvt__group *g) {
+    struct look first, second;
+    uv_mutex_lock(&g->lock);
+    if (all_asleep(g, &first) && all_asleep(g, &second) && first.epochs == second.epochs) {
+        if (g->virtual_clock && (second.all & CLOCK_MAY_MOVE) && second.due != UVT_FOREVER) {
+            uvt__group_clock(g, second.due);
+        } else if (second.all & MESSAGES_ONLY) {
+            if (second.any & FORGIVEN) uvt__group_stop(g);
+            else uvt__group_deadlock(g);
+        }
+    }
+    uv_mutex_unlock(&g->lock);
+}
+
+/* ---- going to sleep ---- */
+
+static unsigned waits_for(uvt__shard *s) {
+    unsigned state = 0;
+    uv_unref((uv_handle_t *)&s->async); /* it is what keeps the loop from ending here */
+    bool alone = !uv_loop_alive(s->loop) && s->externals == 0;
+    uv_ref((uv_handle_t *)&s->async);
+    if (alone && (!s->virtual_clock || s->wheel.armed == 0)) state |= MESSAGES_ONLY;
+    if (s->virtual_clock && s->pool_reqs == 0 && s->externals == 0) state |= CLOCK_MAY_MOVE;
+    if (s->forgiven && s->jobs_out) state |= FORGIVEN;
+    return state;
+}
+
+static void set_hungry(uvt__shard *s, bool to) {
+    if (atomic_exchange(&s->mailbox->any.hungry, to) == to) return;
+    if (to) atomic_fetch_add(&s->group->hungry, 1);
+    else atomic_fetch_sub(&s->group->hungry, 1);
+}
+
+/* Messages and tasks of others; true when there is something to run now. */
+static bool find_work(uvt__shard *s) {
+    uvt__mailbox_drain(s);
+    if (s->ready.head || s->yielded.head || s->inbox) return true;
+    return atomic_load(&s->mailbox->any.count) > 0 || uvt__any_steal(s);
+}
+
+/* Looks for a while before it sleeps, running what comes, with a poll now and then. */
+static void spin(uvt__shard *s) {
+    uint64_t until = uv_hrtime() + s->opt.spin_us * (uint64_t)1000;
+    for (unsigned turns = 0; turns < FEW_TURNS;) {
+        if (find_work(s)) {
+            uvt__run_batch(s);
+            if (s->yielded.head || s->ready.head || s->inbox || s->stopped) return;
+            until = uv_hrtime() + s->opt.spin_us * (uint64_t)1000;
+            turns++;
+        } else if (uv_hrtime() >= until) {
+            return;
+        }
+        uvt__cpu_relax();
+    }
+    uvt__keep_turning(s);
+}
+
+static void get_up(uvt__shard *s) {
+    s->asleep = false;
+    atomic_fetch_add(&s->mailbox->rest.epoch, 1);
+    uvt__mailbox_rouse(s->mailbox);
+}
+
+static void fall_asleep(uvt__shard *s) {
+    uvt_runtime_t *m = s->mailbox;
+    unsigned state = waits_for(s);
+    atomic_store(&m->rest.state, state);
+    atomic_store(&m->rest.due, s->virtual_clock ? uvt__wheel_next(&s->wheel) : UVT_FOREVER);
+    set_hungry(s, true);
+    s->asleep = uvt__mailbox_doze(m);
+    if (s->asleep && uvt__any_waits(s)) get_up(s); /* after saying it: see above */
+    if (!s->asleep) uvt__keep_turning(s);
+    else if (state) everybody_sleeps(s->group);
+}
+
+static bool busy(const uvt__shard *s) {
+    return s->ready.head || s->yielded.head || s->inbox || s->stopped;
+}
+
+void uvt__rest(uvt__shard *s) {
+    if (!busy(s) && find_work(s)) {
+        uvt__run_batch(s);
+        if (!busy(s)) uvt__keep_turning(s); /* a poll between two batches */
+    } else if (!busy(s) && s->opt.spin_us && !s->virtual_clock) {
+        spin(s);
+    }
+    if (busy(s)) uvt__keep_turning(s);
+    if (s->idling) return;
+    if (s->virtual_clock && s->quiet < QUIET_TURNS) {
+        s->quiet++;
+        uvt__keep_turning(s);
+        return;
+    }
+    fall_asleep(s);
+}
+
+/* After the poll. */
+void uvt__wake(uvt__shard *s) {
+    if (s->asleep) get_up(s);
+    set_hungry(s, false);
+    if (!s->virtual_clock) return;
+    uint64_t now = atomic_load(&s->group->clock);
+    if (now == s->clock) return;
+    s->clock = now;
+    uvt__wheel_advance(s, now);
+}

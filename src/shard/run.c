@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * uvt_run: a shard alone on the caller's thread, or a group of them.
+ */
+#include "shard/shard.h"
+
+#define MOST_SHARDS 1024
+
+/* The loop has nothing to wait for, but tasks live. False when not even their cleanup can run. */
+static bool break_deadlock(uvt__shard *s) {
+    if (!s->deadlocked) uvt__deadlock_cancel(s);
+    if (!s->ready.head && !uv_loop_alive(s->loop)) uvt__abort_all_waits(s);
+    if (s->ready.head || uv_loop_alive(s->loop)) return true;
+    uvt__deadlock_give_up(s);
+    return false;
+}
+
+static bool goes_on(uvt__shard *s) {
+    if (s->ending && s->root->live == 0) return false;
+    if (uv_loop_alive(s->loop) || uvt__mailbox_drain(s)) return true;
+    if (s->forgiven && s->jobs_out) return false; /* what is left waits for jobs that we do not wait for */
+    return break_deadlock(s);
+}
+
+static int run_alone(uvt_fn fn, void *arg, const uvt_options *o, const char *site, bool virtual_clock) {
+    uvt__shard *s;
+    uvt__task *t;
+    int rc = uvt__shard_new(&s, NULL, o, virtual_clock);
+    if (rc < 0) return rc;
+    uvt__shard_enter(s);
+    rc = uvt__spawn_root(s, fn, arg, NULL, site, &t);
+    if (rc == 0) {
+        t->flags |= TF_MAIN;
+        do uv_run(s->loop, UV_RUN_DEFAULT);
+        while (goes_on(s));
+        rc = s->deadlocked ? UVT_EDEADLK : s->main_result.status;
+    }
+    int failure = uvt__shard_finish(s);
+    return rc >= 0 && failure ? failure : rc;
+}
+
+int uvt__run_with(uvt_fn fn, void *arg, const uvt_options *o, const char *site, bool virtual_clock) {
+    unsigned n = o && o->shards ? o->shards : 1;
+    if (n == UVT_PER_CORE) n = uvt__core_count();
+    if (!fn || n > MOST_SHARDS) return UV_EINVAL;
+    if (uvt__here()) return UVT_ENESTED;
+    int rc = uvt__pool_enter(o);
+    if (rc < 0) return rc;
+    rc = n == 1 ? run_alone(fn, arg, o, site, virtual_clock) : uvt__run_group(n, fn, arg, o, site, virtual_clock);
+    uvt__pool_leave();
+    return rc;
+}
+
+int uvt_run_at(uvt_fn fn, void *arg, const uvt_options *o, const char *site) {
+    return uvt__run_with(fn, arg, o, site, false);
+}
+
+int uvt_post_on(uvt_runtime_t *rt, unsigned shard, void (*fn)(void *arg), void *arg) {
+    if (!rt || !fn) return UV_EINVAL;
+    if (shard == rt->index) return uvt_post(rt, fn, arg);
+    bool ended;
+    uvt_runtime_t *to = uvt__registry_peer(rt, shard, &ended);
+    if (!to) return ended ? UVT_EGONE : UV_EINVAL;
+    int rc = uvt_post(to, fn, arg);
+    uvt_runtime_unref(to);
+    return rc;
+}
