@@ -56,9 +56,9 @@ typedef struct uvt_options {
  *
  * Returns what fn returned; if that is >= 0 and a detached task failed, that failure. Failures are never
  * lost. A request that was abandoned on libuv's thread pool (a name resolution) is still waited for. A blocking job
- * that still runs options.grace_ms after the end began is named in a report and left alone: the task that waits for it is
- * given up with its stack, which the job may still use. Blocks the calling thread. If SIGPIPE has its default action, which would end the process when a
- * peer vanishes, it is set to be ignored (and left so), as Node does.
+ * that still runs options.grace_ms after the end began is named in a report and left alone: the task that waits for it
+ * is given up with its stack, which the job may still use. Blocks the calling thread. If SIGPIPE has its default
+ * action, which would end the process when a peer vanishes, it is set to be ignored (and left so), as Node does.
  * Suspends: never (blocks) - On cancel: no effect - Thread: any thread without a runtime
  * Errors: UV_EINVAL fn is NULL or an option is out of range; UVT_ENESTED inside a task or loop of uvtask;
  *         UVT_EDEADLK all tasks waited for each other (they were cancelled; see options.report. Those in a

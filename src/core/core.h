@@ -56,7 +56,8 @@ struct uvt__node {
     uvt__node *prev, *next; /* neighbours among the owner's children */
 };
 
-/* A task's life: FREE -> (DELAYED or SHARED: for any shard to begin ->) READY -> RUNNING <-> PARKED ... -> DONE -> FREE */
+/* A task's life: FREE -> (DELAYED ->) READY -> RUNNING <-> PARKED ... -> DONE -> FREE. SHARED: any shard may begin
+ * it. */
 enum { T_FREE, T_DELAYED, T_READY, T_RUNNING, T_PARKED, T_DONE, T_SHARED };
 
 enum {
@@ -94,7 +95,7 @@ typedef struct uvt__ext {
 
 /* What stands behind a task without a stack: the beginning of a oneshot, a job, a task on another shard. */
 typedef struct uvt__behind {
-    void (*cancel)(uvt__shard *s, uvt__task *t); /* the task was cancelled: end it, now (uvt__stackless_skip) or later */
+    void (*cancel)(uvt__shard *s, uvt__task *t); /* it was cancelled: has it end, now (uvt__stackless_skip) or later */
     void (*end)(uvt__task *t);                   /* called once, when it ends, before anybody is told */
 } uvt__behind;
 
@@ -338,7 +339,8 @@ void uvt__task_finish(uvt__shard *s, uvt__task *t); /* after the epilogue: tells
 void uvt__task_free(uvt__shard *s, uvt__task *t);
 void uvt__task_result(const uvt__task *t, uvt_result *r);
 void uvt__task_drop(uvt__shard *s, uvt__task *t); /* its body will never run */
-int uvt__task_launch(uvt__shard *s, uvt__task *t, const uvt_task_options *o); /* to its place; after a failure t is gone */
+/* Has a new task run in its place; after a failure it is gone. */
+int uvt__task_launch(uvt__shard *s, uvt__task *t, const uvt_task_options *o);
 void uvt__task_complete(uvt__shard *s, uvt__task *t, int status); /* stackless tasks */
 void uvt__stackless_skip(uvt__shard *s, uvt__task *t); /* has it end, cancelled, in its turn (once) */
 void uvt__node_link(uvt__node *owner, uvt__node *n);

@@ -108,15 +108,15 @@ static uvt__msg *take_all(uvt_runtime_t *m, uvt__msg *mark) {
     return list;
 }
 
-static uvt__msg *run_some(uvt__msg *list, unsigned most) {
-    for (uvt__msg *next; list && most > 0; list = next, most--) {
-        next = list->next;
-        void (*fn)(void *) = list->fn;
-        void *arg = list->arg;
-        if (!list->embedded) uvt__free(list);
+/* A message may be what ends the runtime, so each is out of the inbox before it runs. */
+static void run_some(uvt__shard *s, unsigned most) {
+    for (uvt__msg *msg; (msg = s->inbox) != NULL && most > 0; most--) {
+        s->inbox = msg->next;
+        void (*fn)(void *) = msg->fn;
+        void *arg = msg->arg;
+        if (!msg->embedded) uvt__free(msg);
         fn(arg);
     }
-    return list;
 }
 
 bool uvt__mailbox_drain(uvt__shard *s) {
@@ -125,10 +125,9 @@ bool uvt__mailbox_drain(uvt__shard *s) {
         if (is_mark(atomic_load_explicit(&m->head, memory_order_relaxed))) return false;
         s->inbox = take_all(m, m->dozes ? AWAKE : ASLEEP);
     }
-    bool any = s->inbox != NULL;
-    s->inbox = run_some(s->inbox, DRAIN);
+    run_some(s, DRAIN);
     if (s->inbox) uvt__keep_turning(s);
-    return any;
+    return true;
 }
 
 void uvt__on_async(uv_async_t *h) {
@@ -147,8 +146,9 @@ void uvt__mailbox_rouse(uvt_runtime_t *m) {
 
 void uvt__mailbox_close(uvt_runtime_t *m) {
     uvt__shard *s = atomic_load(&m->shard);
-    while (s->inbox) s->inbox = run_some(s->inbox, DRAIN);
-    run_some(take_all(m, CLOSED), UINT32_MAX);
+    run_some(s, UINT32_MAX);
+    s->inbox = take_all(m, CLOSED);
+    run_some(s, UINT32_MAX);
     while (atomic_load_explicit(&m->woken, memory_order_acquire) != m->owed) {} /* a poster is just waking us */
 }
 

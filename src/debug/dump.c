@@ -19,7 +19,8 @@ void uvt__report(uvt__shard *s, const char *format, ...) {
 }
 
 static void describe(const uvt__task *t, unsigned depth, char *out, size_t size) {
-    static const char *const states[] = { "free", "delayed", "ready", "running", "waits", "ended", "ready (on any shard)" };
+    static const char *const states[] = { "free",  "delayed", "ready",            "running",
+                                          "waits", "ended",   "ready (any shard)" };
     const char *state = t->flags & TF_STACKLESS && t->state != T_DONE ? "pending" : states[t->state];
     const char *place = t->site + strlen(t->site) + 1;
     int n = snprintf(out, size, "%*s%s (%s) %s", (int)depth * 2, "", uvt__name(t), place, state);

@@ -5,9 +5,9 @@
  * takes up to half of what another one has. A task taken so runs as a guest (remote.c); what never leaves costs a
  * lock and no message.
  *
- * The lock is held for a few instructions, so it spins. Nothing but the ring is touched under it, no task: a thief would
- * wait for the memory of each. Whether a task is still in its home's ring is told by its place in there (kept in its
- * timer, which it does not need yet); the thief writes `behind` a moment later.
+ * The lock is held for a few instructions, so it spins. Nothing but the ring is touched under it, no task: a thief
+ * would wait for the memory of each. Whether a task is still in its home's ring is told by its place in there (kept in
+ * its timer, which it does not need yet); the thief writes `behind` a moment later.
  *
  * A thief whose results are not fetched does not help: it has so many out at most, and their records come back to it.
  */

@@ -8,9 +8,9 @@
  * first and looks then who sleeps: so one of the two sees the other.
  *
  * When nothing outside of the shards can wake any of them, the last one to fall asleep finds that out, by looking at
- * all of them twice: if every shard sleeps both times, and none has woken in between, then there was a moment at which
- * all slept and no message was on its way. On the virtual clock that is when time moves on; with nothing to move
- * on to it is a deadlock.
+ * all of them twice: if every shard sleeps both times, and none has woken from before the first look until after the
+ * second, then between the two all slept and no message was on its way. On the virtual clock that is when time moves
+ * on; with nothing to move on to it is a deadlock.
  */
 #include "shard/shard.h"
 
@@ -29,14 +29,19 @@ enum {
 struct look {
     unsigned all, any;  /* bits that all have, that some have */
     uint64_t due;       /* the earliest timer */
-    uint64_t epochs;    /* a sum: epochs only grow */
 };
+
+/* A sum, since epochs only grow. */
+static uint64_t epochs(uvt__group *g) {
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < g->n; i++) sum += atomic_load(&g->box[i]->rest.epoch);
+    return sum;
+}
 
 static bool all_asleep(uvt__group *g, struct look *l) {
     *l = (struct look){ .all = ~0u, .due = UVT_FOREVER };
     for (unsigned i = 0; i < g->n; i++) {
         uvt_runtime_t *m = g->box[i];
-        l->epochs += atomic_load(&m->rest.epoch);
         if (!uvt__mailbox_asleep(m)) return false;
         l->all &= atomic_load(&m->rest.state);
         l->any |= atomic_load(&m->rest.state);
@@ -55,7 +60,8 @@ void uvt__group_clock(uvt__group *g, uint64_t now) {
 static void everybody_sleeps(uvt__group *g) {
     struct look first, second;
     uv_mutex_lock(&g->lock);
-    if (all_asleep(g, &first) && all_asleep(g, &second) && first.epochs == second.epochs) {
+    uint64_t before = epochs(g);
+    if (all_asleep(g, &first) && all_asleep(g, &second) && epochs(g) == before) {
         if (g->virtual_clock && (second.all & CLOCK_MAY_MOVE) && second.due != UVT_FOREVER) {
             uvt__group_clock(g, second.due);
         } else if (second.all & MESSAGES_ONLY) {
@@ -122,7 +128,8 @@ static void fall_asleep(uvt__shard *s) {
     atomic_store(&m->rest.due, s->virtual_clock ? uvt__wheel_next(&s->wheel) : UVT_FOREVER);
     set_hungry(s, true);
     s->asleep = uvt__mailbox_doze(m);
-    if (s->asleep && uvt__any_waits(s)) get_up(s); /* after saying it: see above */
+    /* After saying it: see above. Whoever wanted to feed us before we slept had no one to wake. */
+    if (s->asleep && (uvt__any_waits(s) || !atomic_load(&m->any.hungry))) get_up(s);
     if (!s->asleep) uvt__keep_turning(s);
     else if (state) everybody_sleeps(s->group);
 }

@@ -223,10 +223,10 @@ int uvt_oneshot_wait_closed(uvt_oneshot_t *o) {
     if (rc < 0) return rc;
     uvt__wait w = { .park = { .what = "a oneshot's receiver to go", .object = o, .abort = watch_abort } };
     uvt__lock(o);
-    if (o->watcher.head) rc = UV_EBUSY;
-    else if (atomic_load(&o->state) != RX_GONE) uvt__wait_hook(&o->watcher, &w, uvt__here());
+    bool busy = o->watcher.head != NULL, waits = !busy && atomic_load(&o->state) != RX_GONE;
+    if (waits) uvt__wait_hook(&o->watcher, &w, uvt__here());
     uvt__unlock(o);
-    return w.hooked ? uvt_park(&w.park) : rc;
+    return waits ? uvt_park(&w.park) : busy ? UV_EBUSY : 0;
 }
 
 /* ---- as a task ---- */

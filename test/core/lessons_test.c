@@ -12,7 +12,7 @@
 #include "../io/loopback.h"
 #include "bodies.h"
 
-static unsigned ctl_calls;
+static __thread unsigned ctl_calls; /* of this loop */
 
 int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event) {
     ctl_calls++;
