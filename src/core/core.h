@@ -361,6 +361,10 @@ uvt__set *uvt__set_new(uvt__shard *s, uvt__node *owner);
 void uvt__set_free(uvt__shard *s, uvt__set *set);
 void uvt__set_abandon(uvt__shard *s, uvt__set *set);
 void uvt__set_starting_ended(uvt__task *t);
+/* A member without a stack, in its turn. */
+int uvt__set_spawn_behind(uvt_set_t *h, uvt__behind *behind, void *arg, const uvt_task_options *o, const char *site,
+                          uvt__task **out);
+void uvt__unspawn(uvt__shard *s, uvt__task *t); /* a task just made without a stack is not to be after all */
 
 /* cancel.c */
 void uvt__cancel_task(uvt__shard *s, uvt__task *t, uvt_reason why);

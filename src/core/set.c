@@ -166,12 +166,13 @@ void uvt__set_abandon(uvt__shard *s, uvt__set *set) {
 
 /* ---- spawn ---- */
 
-static int spawn_now(uvt__set *set, uvt_task_t *out, uvt_fn fn, void *arg, const uvt_task_options *o, uvt__ext *ext,
-                     const char *site) {
+/* fn or behind, which makes a member without a stack. */
+static int spawn_now(uvt__set *set, uvt_task_t *out, uvt_fn fn, uvt__behind *behind, void *arg,
+                     const uvt_task_options *o, uvt__ext *ext, const char *site) {
     uvt__shard *s = uvt__here();
     uvt__task *t;
     uvt_task_options placed;
-    if (UNLIKELY(set->place && !ext && (!o || !(o->place || o->start_after_ms)))) {
+    if (UNLIKELY(set->place && !ext && fn && (!o || !(o->place || o->start_after_ms)))) {
         placed = o ? *o : (uvt_task_options){ 0 };
         placed.place = set->place;
         o = &placed;
@@ -179,6 +180,7 @@ static int spawn_now(uvt__set *set, uvt_task_t *out, uvt_fn fn, void *arg, const
     int rc = uvt__task_new(s, &set->node, fn, arg, o, ext, site, &t);
     if (LIKELY(rc == 0)) rc = uvt__task_launch(s, t, o);
     if (UNLIKELY(rc < 0)) return rc;
+    if (UNLIKELY(behind != NULL)) t->behind = behind;
     set->live++;
     t->drop = set->drop;
     uvt__task *opener = TASK_OF(uvt__owner(&set->node));
@@ -218,22 +220,41 @@ static bool full(const uvt__set *set) {
 }
 
 /* Spawns when there is room. */
-static int spawn_in_turn(uvt_set_t *h, uvt_task_t *t, uvt_fn fn, void *arg, const uvt_task_options *o, uvt__ext *ext,
-                         const char *site) {
+static int spawn_in_turn(uvt_set_t *h, uvt_task_t *t, uvt_fn fn, uvt__behind *behind, void *arg,
+                         const uvt_task_options *o, uvt__ext *ext, const char *site) {
     uvt__set *set;
     int rc = find(h, &set);
     if (UNLIKELY(rc < 0)) return rc;
-    if (UNLIKELY(!fn)) return UV_EINVAL;
-    if (LIKELY(!full(set))) return spawn_now(set, t, fn, arg, o, ext, site);
+    if (UNLIKELY(!fn && !behind)) return UV_EINVAL;
+    if (LIKELY(!full(set))) return spawn_now(set, t, fn, behind, arg, o, ext, site);
     rc = wait_for_room(set);
     if (rc < 0) return rc;
-    rc = spawn_now(set, t, fn, arg, o, ext, site);
+    rc = spawn_now(set, t, fn, behind, arg, o, ext, site);
     if (rc < 0) give_room(set); /* the place goes on to the next */
     return rc;
 }
 
 int uvt_set_spawn_at(uvt_set_t *h, uvt_task_t *t, uvt_fn fn, void *arg, const uvt_task_options *o, const char *site) {
-    return spawn_in_turn(h, t, fn, arg, o, NULL, site);
+    return spawn_in_turn(h, t, fn, NULL, arg, o, NULL, site);
+}
+
+int uvt__set_spawn_behind(uvt_set_t *h, uvt__behind *behind, void *arg, const uvt_task_options *o, const char *site,
+                          uvt__task **out) {
+    uvt_task_t t;
+    int rc = spawn_in_turn(h, &t, NULL, behind, arg, o, NULL, site);
+    if (rc == 0) *out = t.rec;
+    return rc;
+}
+
+void uvt__unspawn(uvt__shard *s, uvt__task *t) {
+    uvt__node *owner = uvt__owner(&t->node);
+    uvt__node_unlink(&t->node);
+    s->stats.tasks--;
+    s->stats.spawned--;
+    uvt__task_free(s, t);
+    if (!uvt__is_set(owner)) return;
+    SET_OF(owner)->live--;
+    if (SET_OF(owner)->limit) give_room(SET_OF(owner));
 }
 
 int uvt_set_try_spawn_at(uvt_set_t *h, uvt_task_t *t, uvt_fn fn, void *arg, const uvt_task_options *o,
@@ -243,7 +264,7 @@ int uvt_set_try_spawn_at(uvt_set_t *h, uvt_task_t *t, uvt_fn fn, void *arg, cons
     if (rc < 0) return rc;
     if (!fn) return UV_EINVAL;
     if (full(set)) return UV_EBUSY;
-    return spawn_now(set, t, fn, arg, o, NULL, site);
+    return spawn_now(set, t, fn, NULL, arg, o, NULL, site);
 }
 
 /* ---- start: a member that says when it is ready ---- */
@@ -268,7 +289,7 @@ int uvt_set_start_at(uvt_set_t *h, uvt_fn fn, void *arg, void **value, const cha
     if (rc < 0) return rc;
     uvt__ext *x = uvt__calloc(sizeof *x);
     if (!x) return UV_ENOMEM;
-    rc = spawn_in_turn(h, &t, fn, arg, NULL, x, site);
+    rc = spawn_in_turn(h, &t, fn, NULL, arg, NULL, x, site);
     if (rc < 0) {
         uvt__free(x);
         return rc;

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The pool's own header: what waits in lanes, and the crew that works it off.
+ *
+ * An item is work for threads: a blocking job, or a parallel loop's call for helpers (then several threads may take
+ * the same item). It waits in a lane; everything about items and lanes is under the crew's lock. A job is an
+ * item with a task behind it, on the heap: neither side may die under the other.
+ */
+#ifndef UVT_POOL_H
+#define UVT_POOL_H
+
+#include "core/core.h"
+
+typedef struct uvt__item uvt__item;
+typedef struct uvt__job uvt__job;
+typedef struct uvt__lane uvt__lane;
+
+typedef struct uvt__item_kind {
+    void (*run)(uvt__item *it);  /* on a thread of the pool, no lock held */
+    void (*left)(uvt__item *it); /* under the lock, when a thread has left and none is inside; may be NULL. The item may
+                                    be gone as soon as the lock is given back */
+    void (*home)(uvt__item *it); /* after that without the lock; may be NULL. The item is its own from then on */
+} uvt__item_kind;
+
+struct uvt__item {
+    uvt__item *next, *prev; /* neighbours in its lane while copies > 0 */
+    const uvt__item_kind *kind;
+    uint64_t since;         /* uv_hrtime of its coming into the lane */
+    uvt__lane *lane;
+    unsigned copies;        /* threads wanted; 0: not in the lane */
+    unsigned inside;        /* threads at it */
+};
+
+/* ---- lane.c: under the lock, but for the first ---- */
+
+uvt__lane *uvt__lane_of(uvt_lane_t lane);      /* NULL when there is none */
+extern uvt__lane *const uvt__lane_loops;       /* parallel loops of tasks; counted nowhere */
+extern uvt__lane *const uvt__lane_helpers;     /* loops' calls for helpers */
+bool uvt__lane_has_room(const uvt__lane *l);   /* for one more to run, after those that wait */
+void uvt__lane_push(uvt__item *it);
+void uvt__lane_withdraw(uvt__item *it);        /* out of the lane, in which it is */
+uvt__item *uvt__lane_take(uint64_t now);       /* the next in turn, with one more inside; NULL */
+void uvt__lane_leave(uvt__item *it);           /* one thread less inside */
+bool uvt__lanes_idle(void);                    /* uvt__lane_take would find nothing */
+
+/* ---- crew.c ---- */
+
+void uvt__crew_lock(void);
+void uvt__crew_unlock(void);
+int uvt__crew_submit(uvt__item *it);           /* with one copy; UV_ENOMEM, UV_EAGAIN, and then it is nowhere */
+bool uvt__crew_withdraw(uvt__item *it);        /* true: it waited, and no thread will come to it any more */
+void uvt__crew_call(uvt__item *it, unsigned copies); /* asks for that many threads, if there is a crew */
+
+void uvt__crew_dismiss(uvt__item *it, uv_cond_t *none_inside); /* no others; waits for those that are inside */
+
+/* ---- job.c ---- */
+
+enum { JOB_NEW, JOB_OUT, JOB_DROPPED, JOB_LEFT };
+
+struct uvt__job {
+    uvt__item item;
+    uvt__behind behind;   /* of task */
+    uvt__msg msg;         /* brings it home */
+    uvt_fn fn;
+    void *arg;
+    void (*drop)(void *arg); /* NULL: none */
+    const char *site;
+    uvt_runtime_t *home;  /* a reference of the thread's; from submit until it has gone home */
+    struct uvt__job_wait *waiter; /* a task in uvt__job_await; NULL when there is none, or it has left */
+    uvt__task *task;      /* a stackless task that has not ended; or NULL */
+    uvt__job *next, *prev; /* neighbours among the shard's, while state is JOB_OUT */
+    char *text;           /* what it said when it panicked; may be NULL. Valid at home */
+    int status;           /* valid at home */
+    uint8_t state;        /* home's view: not submitted, out, dropped while it waited, left by its task */
+    bool abandon;         /* its task leaves it when cancelled */
+    bool panicked;        /* valid at home */
+    bool arrived;         /* it is home, and its task has not ended yet */
+    atomic_bool ended;    /* fn has returned */
+    atomic_bool cancelled; /* uvt_blocking_cancelled */
+};
+
+int uvt__job_new(uvt__job **out, uvt_fn fn, void *arg, const uvt_blocking_options *o, const char *site);
+void uvt__job_free(uvt__job *job);             /* NULL is allowed; not one that is out */
+int uvt__job_submit(uvt__shard *s, uvt__job *job); /* it stays the caller's when this fails */
+int uvt__job_await(uvt__job *job);             /* submits it, parks, and frees it: also when it fails */
+void uvt__job_put(uvt__job *job);              /* nobody takes its result: drops and frees it */
+
+#endif
