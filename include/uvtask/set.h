@@ -30,7 +30,7 @@ typedef struct uvt_set_options {
     bool discard;   /* keep no results, for a set that lives as long as a server: next has nothing to
                        give; the first failure still comes out of wait or close */
     void (*drop)(void *arg); /* uvt_task_options.drop for members that bring none */
-    int place;      /* uvt_task_options.place for members that bring none */
+    int place;      /* uvt_task_options.place for members that bring none (those of uvt_set_start run here) */
 } uvt_set_options;
 
 /* Opens a set owned by the calling task; options may be NULL.

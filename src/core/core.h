@@ -137,6 +137,7 @@ struct uvt__task {
 /* Who is told of the end of a guest: the shard's root set owns it, its result goes elsewhere. */
 typedef struct uvt__guest {
     void (*ended)(struct uvt__guest *g, uvt__task *t);
+    bool foreign; /* a thread without a runtime waits for it */
 } uvt__guest;
 
 /* Something of a task's that needs closing at the task's end. */
@@ -200,7 +201,7 @@ struct uvt_runtime {
     uint64_t tag;             /* upper 16 bits of the shard's ids */
     uvt_runtime_t *next;      /* in the registry, under its lock */
     uint64_t gid;             /* of the shards it is one of; 0 when it is alone */
-    unsigned index;           /* which of them */
+    unsigned index, shards;   /* which of how many; 0 of 0 when it is alone */
     struct {                  /* tasks placed UVT_ANY that nobody has begun (shard/any.c) */
         atomic_bool locked;
         uvt__task **ring;     /* under the lock: cap entries, those from head to tail in use, some of them NULL */
@@ -210,6 +211,7 @@ struct uvt_runtime {
         atomic_uint out;      /* tasks of others that it has taken and whose homes have not heard of the end */
         _Atomic(struct uvt__remote *) back; /* the records of those that have ... */
         struct uvt__remote *bags; /* ... and those taken from there; the loop's thread only */
+        unsigned haul;        /* how many to take at a time; the loop's thread only */
     } any;
     struct {                  /* what the shard waits for while ASLEEP (shard/rest.c); set before it */
         atomic_uint epoch;    /* how often it has woken */
@@ -347,6 +349,7 @@ void uvt__node_link(uvt__node *owner, uvt__node *n);
 void uvt__node_unlink(uvt__node *n);
 bool uvt__failed(const uvt__task *t); /* ended with a failure that is no cancellation */
 int uvt__task_locals_inherit(uvt__task *child, const uvt__task *parent);
+int uvt__locals_copy(const uvt__task *parent, uint32_t *set, void ***values); /* those that inherit; NULL if none */
 void uvt__records_release(uvt__shard *s);
 void uvt__owner_child_done(uvt__shard *s, uvt__task *owner, uvt__task *t);
 void uvt__owner_recheck(uvt__node *owner);
@@ -439,8 +442,8 @@ void uvt__registry_remove(uvt_runtime_t *m);
 bool uvt__registry_alive(uint64_t tag);
 int uvt__post_embedded(uvt_runtime_t *m, uvt__msg *msg); /* cannot run out of memory */
 uvt_runtime_t *uvt__registry_find(uint64_t id);     /* a reference, or NULL */
-uvt_runtime_t *uvt__registry_peer(const uvt_runtime_t *m, unsigned index, bool *ended); /* the same */
-void uvt__mailbox_join(uvt_runtime_t *m, uint64_t gid, unsigned index); /* one of several; before anybody posts */
+uvt_runtime_t *uvt__registry_peer(const uvt_runtime_t *m, unsigned index); /* the same */
+void uvt__mailbox_join(uvt_runtime_t *m, uint64_t gid, unsigned index, unsigned of); /* before anybody posts */
 
 /* wait.c: what objects that several shards use need. The lock of an object is taken only where there is more than one
  * thread to use it; locks of two objects are never held together. */

@@ -44,16 +44,31 @@ void *uvt_local_get(uvt_key_t key) {
     return t->ext->locals[key.index - 1];
 }
 
+int uvt__locals_copy(const uvt__task *parent, uint32_t *set, void ***values) {
+    *values = NULL;
+    *set = parent->ext && parent->ext->locals ? parent->ext->locals_set & atomic_load(&inheriting) : 0;
+    if (!*set) return 0;
+    *values = uvt__calloc(UVT__KEYS * sizeof **values);
+    if (!*values) return UV_ENOMEM;
+    for (uint32_t left = *set; left; left &= left - 1) {
+        int i = __builtin_ctz(left);
+        (*values)[i] = parent->ext->locals[i];
+    }
+    return 0;
+}
+
 /* A new child takes over what its parent has under inheriting keys. */
 int uvt__task_locals_inherit(uvt__task *child, const uvt__task *parent) {
-    uint32_t set = parent->ext->locals_set & atomic_load(&inheriting);
-    if (!set) return 0;
-    void **v = values(child);
-    if (!v) return UV_ENOMEM;
-    child->ext->locals_set = set;
-    for (; set; set &= set - 1) {
-        int i = __builtin_ctz(set);
-        v[i] = parent->ext->locals[i];
+    uint32_t set;
+    void **v;
+    int rc = uvt__locals_copy(parent, &set, &v);
+    if (rc < 0 || !v) return rc;
+    uvt__ext *x = uvt__task_ext(child);
+    if (!x) {
+        uvt__free(v);
+        return UV_ENOMEM;
     }
+    x->locals = v;
+    x->locals_set = set;
     return 0;
 }

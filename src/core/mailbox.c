@@ -108,8 +108,8 @@ static uvt__msg *take_all(uvt_runtime_t *m, uvt__msg *mark) {
     return list;
 }
 
-/* A message may be what ends the runtime, so each is out of the inbox before it runs. */
-static void run_some(uvt__shard *s, unsigned most) {
+/* A message may be what ends the runtime, so each is out of the inbox before it runs. Returns what is left of most. */
+static unsigned run_some(uvt__shard *s, unsigned most) {
     for (uvt__msg *msg; (msg = s->inbox) != NULL && most > 0; most--) {
         s->inbox = msg->next;
         void (*fn)(void *) = msg->fn;
@@ -117,17 +117,21 @@ static void run_some(uvt__shard *s, unsigned most) {
         if (!msg->embedded) uvt__free(msg);
         fn(arg);
     }
+    return most;
 }
 
 bool uvt__mailbox_drain(uvt__shard *s) {
     uvt_runtime_t *m = s->mailbox;
-    if (!s->inbox) {
-        if (is_mark(atomic_load_explicit(&m->head, memory_order_relaxed))) return false;
+    bool any = s->inbox != NULL;
+    unsigned left = run_some(s, DRAIN);
+    /* Whenever the inbox is empty the head is looked at: the wake-up for what is there may have been used up. */
+    if (!s->inbox && !is_mark(atomic_load_explicit(&m->head, memory_order_relaxed))) {
         s->inbox = take_all(m, m->dozes ? AWAKE : ASLEEP);
+        run_some(s, left);
+        any = true;
     }
-    run_some(s, DRAIN);
     if (s->inbox) uvt__keep_turning(s);
-    return true;
+    return any;
 }
 
 void uvt__on_async(uv_async_t *h) {
@@ -181,24 +185,21 @@ bool uvt__registry_alive(uint64_t tag) {
     return m != NULL;
 }
 
-void uvt__mailbox_join(uvt_runtime_t *m, uint64_t gid, unsigned index) {
+void uvt__mailbox_join(uvt_runtime_t *m, uint64_t gid, unsigned index, unsigned of) {
     m->gid = gid;
     m->index = index;
+    m->shards = of;
     m->dozes = true;
     atomic_store(&m->head, AWAKE);
 }
 
-uvt_runtime_t *uvt__registry_peer(const uvt_runtime_t *m, unsigned index, bool *ended) {
+uvt_runtime_t *uvt__registry_peer(const uvt_runtime_t *m, unsigned index) {
     uvt_runtime_t *found = NULL;
-    bool any = false;
     pthread_mutex_lock(&registry_lock);
-    for (uvt_runtime_t *r = registry; r; r = r->next) {
-        any |= r == m;
-        if (m->gid && r->gid == m->gid && r->index == index) found = r;
-    }
+    for (uvt_runtime_t *r = registry; r; r = r->next)
+        if (r->gid == m->gid && r->index == index) found = r;
     if (found) uvt__runtime_ref(found);
     pthread_mutex_unlock(&registry_lock);
-    *ended = !any;
     return found;
 }
 

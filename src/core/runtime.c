@@ -192,7 +192,7 @@ int uvt__spawn_root(uvt__shard *s, uvt_fn fn, void *arg, const uvt_task_options 
 
 static void name_stragglers(uvt__timer_t *t) {
     uvt__shard *s = CONTAINER_OF(t, uvt__shard, end_timer);
-    uvt__report_tasks(s, "stragglers: these tasks still run after the grace period");
+    if (s->root->live > 0) uvt__report_tasks(s, "stragglers: these tasks still run after the grace period");
     if (s->jobs_out == 0) return;
     s->jobs_report(s);
     s->forgiven = true;
@@ -204,7 +204,10 @@ void uvt__begin_end(uvt__shard *s) {
     if (s->ending) return;
     s->ending = true;
     if (s->many) uvt__group_begin_end(s);
-    uvt__cancel_children(s, &s->root->node, (uvt_reason){ .code = UVT_REASON_SHUTDOWN });
+    /* A task that runs here for another shard's is cancelled by its owner, who may be shielded. */
+    for (uvt__node *c = s->root->node.child; c; c = c->next)
+        if (!(TASK_OF(c)->flags & TF_GUEST) || TASK_OF(c)->guest->foreign)
+            uvt__cancel_task(s, TASK_OF(c), (uvt_reason){ .code = UVT_REASON_SHUTDOWN });
     if (s->root->live == 0) return;
     s->end_timer.fire = name_stragglers;
     uvt__timer_arm(s, &s->end_timer, uvt__after(s, s->opt.grace_ms));

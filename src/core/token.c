@@ -86,6 +86,8 @@ uvt_token_t *uvt_token_ref(uvt_token_t *k) {
     return k;
 }
 
+static int send_home(uvt_token_t *k, void (*fn)(void *));
+
 /* The last reference, on the token's own loop (or after its end). */
 static void destroy(void *arg) {
     for (uvt_token_t *k = arg, *up; k; k = up) {
@@ -101,6 +103,7 @@ static void destroy(void *arg) {
         }
         uvt__free(k);
         if (!up || atomic_fetch_sub_explicit(&up->refs, 1, memory_order_acq_rel) != 1) return;
+        if (!(s && s->tag == up->tag) && send_home(up, destroy) == 0) return; /* its timer is there */
     }
 }
 

@@ -149,10 +149,10 @@ static size_t threads_for(const loop *l) {
     return threads < chunks ? threads : chunks;
 }
 
-static int run_loop(loop *l, const char *site) {
+static int run_loop(loop *l) {
     int rc;
-    bool in_task = uvt__current() != NULL;
-    if (!in_task && uvt__here()) return UVT_ENOTASK;
+    uvt__task *t = uvt__current();
+    if (!t && uvt__here()) return UVT_ENOTASK;
     if (l->n == 0) return 0;
     l->threads = threads_for(l);
     if (l->reduce) {
@@ -160,9 +160,9 @@ static int run_loop(loop *l, const char *site) {
         if (l->stride < l->size || l->stride > SIZE_MAX / l->threads) return UV_ENOMEM;
         if (!(l->accs = uvt__alloc(l->stride * l->threads))) return UV_ENOMEM;
     }
-    if (in_task) {
+    if (t) {
         uvt__job *job;
-        rc = uvt__job_new(&job, lead, l, NULL, site);
+        rc = uvt__job_new(&job, lead, l, NULL, t->site);
         if (rc == 0) {
             job->item.lane = uvt__lane_loops;
             rc = uvt__job_await(job);
@@ -180,12 +180,12 @@ static int run_loop(loop *l, const char *site) {
 int uvt_parallel_for(size_t n, size_t grain, uvt_chunk_fn fn, void *ctx) {
     if (!fn) return UV_EINVAL;
     loop l = { .n = n, .grain = grain, .ctx = ctx, .each = fn };
-    return run_loop(&l, UVT_SITE("uvt_parallel_for"));
+    return run_loop(&l);
 }
 
 int uvt_parallel_reduce(size_t n, size_t grain, uvt_reduce_fn fn, void *ctx, void *acc, size_t size,
                         uvt_combine_fn combine) {
     if (!fn || !combine || !acc || size == 0) return UV_EINVAL;
     loop l = { .n = n, .grain = grain, .ctx = ctx, .reduce = fn, .combine = combine, .acc = acc, .size = size };
-    return run_loop(&l, UVT_SITE("uvt_parallel_reduce"));
+    return run_loop(&l);
 }

@@ -9,13 +9,17 @@
  * would wait for the memory of each. Whether a task is still in its home's ring is told by its place in there (kept in
  * its timer, which it does not need yet); the thief writes `behind` a moment later.
  *
+ * What a thief has taken cannot be taken on by others, so it takes one at first, and more as long as they turn out to
+ * be short: nothing waits behind a long one while another shard is idle.
+ *
  * A thief whose results are not fetched does not help: it has so many out at most, and their records come back to it.
  */
 #include "shard/shard.h"
 #include <sched.h>
 
-#define HAUL 16  /* at most so many at a time: those behind a long one in the thief's queue cannot be taken back */
+#define HAUL 16  /* at most so many at a time */
 #define LOOK 32  /* picks between two looks here while other tasks are ready */
+#define LONG_NS 50000
 #define OUT 1024 /* tasks of others that a shard may have */
 
 static void lock(uvt_runtime_t *m) {
@@ -158,7 +162,7 @@ static unsigned steal_from(uvt__shard *s, uvt_runtime_t *from) {
     uvt__task *tasks[HAUL];
     uvt__remote *bags[HAUL];
     unsigned want = (atomic_load(&from->any.count) + 1) / 2, room = 0, got = 0;
-    while (room < want && room < HAUL && (bags[room] = record(s->mailbox)) != NULL) room++;
+    while (room < want && room <= s->mailbox->any.haul && (bags[room] = record(s->mailbox)) != NULL) room++;
     if (room == 0) return 0;
     lock(from);
     while (got < room && (tasks[got] = take(from)) != NULL) got++;
@@ -167,6 +171,12 @@ static unsigned steal_from(uvt__shard *s, uvt_runtime_t *from) {
     atomic_fetch_add(&s->mailbox->any.out, got);
     for (unsigned i = 0; i < got; i++) uvt__remote_steal(bags[i], tasks[i], from);
     return got;
+}
+
+/* ns: how long what was taken last has kept the shard busy. */
+void uvt__any_learn(uvt__shard *s, uint64_t ns) {
+    unsigned *haul = &s->mailbox->any.haul;
+    *haul = ns > LONG_NS ? 0 : *haul * 2 + 1 < HAUL ? *haul * 2 + 1 : HAUL - 1;
 }
 
 bool uvt__any_steal(uvt__shard *s) {

@@ -10,10 +10,6 @@
  */
 #include "shard/shard.h"
 
-#if defined(__linux__)
-#include <sched.h>
-#endif
-
 unsigned uvt__core_count(void) {
 #if defined(__linux__)
     cpu_set_t set;
@@ -113,29 +109,31 @@ void uvt__group_deadlock(uvt__group *g) {
 
 /* ---- threads ---- */
 
-/* Keeps the calling thread on the k-th of the cores that the process may use. */
-static void pin(unsigned k) {
 #if defined(__linux__)
-    cpu_set_t all, one;
-    if (sched_getaffinity(0, sizeof all, &all) != 0 || CPU_COUNT(&all) == 0) return;
-    k %= (unsigned)CPU_COUNT(&all);
+/* Keeps the calling thread on the k-th of the cores that the process may use. */
+static void pin(const cpu_set_t *all, unsigned k) {
+    cpu_set_t one;
+    k %= (unsigned)CPU_COUNT(all);
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (!CPU_ISSET(cpu, &all) || k-- > 0) continue;
+        if (!CPU_ISSET(cpu, all) || k-- > 0) continue;
         CPU_ZERO(&one);
         CPU_SET(cpu, &one);
         (void)sched_setaffinity(0, sizeof one, &one);
         return;
     }
-#else
-    (void)k;
-#endif
 }
+
+static bool cores(cpu_set_t *all) {
+    return sched_getaffinity(0, sizeof *all, all) == 0 && CPU_COUNT(all) > 0;
+}
+#endif
 
 /* Until the group is over; returns what the main task made of it, on the shard that had it. */
 static int run_shard(uvt__shard *s) {
     uvt__group *g = s->group;
     while (!s->stopped) uv_run(s->loop, UV_RUN_DEFAULT); /* an empty loop waits for messages all the same */
     int status = s->deadlocked ? UVT_EDEADLK : s->main_result.status;
+    uvt__guests_abandon(s);
     int failure = uvt__shard_finish(s);
     uv_mutex_lock(&g->lock);
     if (g->failure == 0) g->failure = failure;
@@ -146,7 +144,9 @@ static int run_shard(uvt__shard *s) {
 static void thread_main(void *arg) {
     uvt__shard *s = arg;
     uvt__shard_enter(s);
-    if (s->opt.pin) pin(s->mailbox->index);
+#if defined(__linux__)
+    if (s->group->pinned) pin(&s->group->cores, s->mailbox->index);
+#endif
     run_shard(s);
 }
 
@@ -198,7 +198,7 @@ static void join_group(uvt__group *g, uvt__shard *s, unsigned k) {
     if (s->shuffle) s->shuffle += k;
     atomic_store(&g->clock, s->clock);
     uv_ref((uv_handle_t *)&s->async);
-    uvt__mailbox_join(s->mailbox, s->gid, k);
+    uvt__mailbox_join(s->mailbox, s->gid, k, g->n);
     g->box[k] = uvt__runtime_ref(s->mailbox);
 }
 
@@ -260,13 +260,12 @@ int uvt__run_group(unsigned n, uvt_fn fn, void *arg, const uvt_options *o, const
         finish_idle(g, 0);
     } else {
 #if defined(__linux__)
-        cpu_set_t before;
-        bool known = o && o->pin && sched_getaffinity(0, sizeof before, &before) == 0;
-        if (known) pin(0);
+        g->pinned = o && o->pin && cores(&g->cores);
+        if (g->pinned) pin(&g->cores, 0);
 #endif
         rc = run_threads(g, fn, arg, site);
 #if defined(__linux__)
-        if (known) (void)sched_setaffinity(0, sizeof before, &before);
+        if (g->pinned) (void)sched_setaffinity(0, sizeof g->cores, &g->cores);
 #endif
     }
     group_free(g);

@@ -49,7 +49,7 @@ struct foreign {
 };
 
 void uvt__remote_reset(uvt__remote *r) {
-    memset(r, 0, offsetof(uvt__remote, result));
+    memset((void *)r, 0, offsetof(uvt__remote, result));
     atomic_init(&r->refs, 1);
 }
 
@@ -131,6 +131,21 @@ static void guest_ended(uvt__guest *g, uvt__task *t) {
     go_home(r);
 }
 
+/* The shard gives up the tasks that it still has (nothing could wake them): nobody will hear of those any more. */
+void uvt__guests_abandon(uvt__shard *s) {
+    for (uvt__node *c = s->root->node.child; c; c = c->next) {
+        uvt__task *t = TASK_OF(c);
+        if (!(t->flags & TF_GUEST)) continue;
+        uvt__remote *r = CONTAINER_OF(t->guest, uvt__remote, as_guest);
+        r->guest = NULL;
+        if (r->foreign) {
+            r->foreign->status = UVT_EDEADLK;
+            uv_sem_post(&r->foreign->done);
+        }
+        unref(r);
+    }
+}
+
 static int make_guest(uvt__remote *r) {
     uvt__shard *s = uvt__here();
     uvt__task *t;
@@ -152,7 +167,6 @@ static int make_guest(uvt__remote *r) {
     t->guest = &r->as_guest;
     r->guest = t;
     uvt__group_busy(s);
-    if (s->ending) uvt__cancel_task(s, t, (uvt_reason){ .code = UVT_REASON_SHUTDOWN });
     return 0;
 }
 
@@ -204,12 +218,7 @@ static int pack(uvt__remote *r, const uvt__task *t) {
         memcpy(r->name, t->ext->name, sizeof r->name);
         r->opt.name = r->name;
     }
-    if (!t->ext->locals) return 0;
-    r->locals = uvt__alloc(UVT__KEYS * sizeof *r->locals);
-    if (!r->locals) return UV_ENOMEM;
-    memcpy(r->locals, t->ext->locals, UVT__KEYS * sizeof *r->locals);
-    r->locals_set = t->ext->locals_set;
-    return 0;
+    return uvt__locals_copy(t, &r->locals_set, &r->locals); /* all it has, it has inherited */
 }
 
 static int post_begin(uvt__remote *r, uvt_runtime_t *to) {
@@ -286,6 +295,11 @@ int uvt_call_at(unsigned shard, uvt_fn fn, void *arg, const char *site) {
     r->arg = arg;
     r->site = site;
     r->home = s->mailbox;
+    rc = uvt__locals_copy(s->current, &r->locals_set, &r->locals);
+    if (rc < 0) {
+        uvt__remote_free(r);
+        return rc;
+    }
     uvt_park_t p = { .what = "a call on another shard", .object = r, .abort = call_abort };
     r->caller = &p;
     rc = post_begin(r, s->group->box[shard]);
@@ -310,6 +324,7 @@ int uvt_block_on_at(uvt_runtime_t *rt, uvt_fn fn, void *arg, const char *site) {
     r->arg = arg;
     r->site = site;
     r->foreign = &me;
+    r->as_guest.foreign = true;
     rc = post_begin(r, rt);
     if (rc < 0) {
         uvt__remote_free(r);

@@ -98,12 +98,18 @@ static bool find_work(uvt__shard *s) {
     return atomic_load(&s->mailbox->any.count) > 0 || uvt__any_steal(s);
 }
 
+static void run(uvt__shard *s) {
+    uint64_t start = uv_hrtime();
+    uvt__run_batch(s);
+    uvt__any_learn(s, uv_hrtime() - start);
+}
+
 /* Looks for a while before it sleeps, running what comes, with a poll now and then. */
 static void spin(uvt__shard *s) {
     uint64_t until = uv_hrtime() + s->opt.spin_us * (uint64_t)1000;
     for (unsigned turns = 0; turns < FEW_TURNS;) {
         if (find_work(s)) {
-            uvt__run_batch(s);
+            run(s);
             if (s->yielded.head || s->ready.head || s->inbox || s->stopped) return;
             until = uv_hrtime() + s->opt.spin_us * (uint64_t)1000;
             turns++;
@@ -140,7 +146,7 @@ static bool busy(const uvt__shard *s) {
 
 void uvt__rest(uvt__shard *s) {
     if (!busy(s) && find_work(s)) {
-        uvt__run_batch(s);
+        run(s);
         if (!busy(s)) uvt__keep_turning(s); /* a poll between two batches */
     } else if (!busy(s) && s->opt.spin_us && !s->virtual_clock) {
         spin(s);

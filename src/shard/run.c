@@ -35,6 +35,7 @@ static int run_alone(uvt_fn fn, void *arg, const uvt_options *o, const char *sit
         while (goes_on(s));
         rc = s->deadlocked ? UVT_EDEADLK : s->main_result.status;
     }
+    uvt__guests_abandon(s);
     int failure = uvt__shard_finish(s);
     return rc >= 0 && failure ? failure : rc;
 }
@@ -58,9 +59,9 @@ int uvt_run_at(uvt_fn fn, void *arg, const uvt_options *o, const char *site) {
 int uvt_post_on(uvt_runtime_t *rt, unsigned shard, void (*fn)(void *arg), void *arg) {
     if (!rt || !fn) return UV_EINVAL;
     if (shard == rt->index) return uvt_post(rt, fn, arg);
-    bool ended;
-    uvt_runtime_t *to = uvt__registry_peer(rt, shard, &ended);
-    if (!to) return ended ? UVT_EGONE : UV_EINVAL;
+    if (shard >= rt->shards) return UV_EINVAL;
+    uvt_runtime_t *to = uvt__registry_peer(rt, shard);
+    if (!to) return UVT_EGONE;
     int rc = uvt_post(to, fn, arg);
     uvt_runtime_unref(to);
     return rc;

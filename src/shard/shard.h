@@ -7,6 +7,9 @@
 #define UVT_SHARD_H
 
 #include "core/core.h"
+#if defined(__linux__)
+#include <sched.h>
+#endif
 
 struct uvt__group {
     unsigned n;
@@ -14,6 +17,10 @@ struct uvt__group {
     uvt_runtime_t **box;        /* n mailboxes, references */
     uvt__shard **shards;        /* for uvt_run, before and after their threads run them */
     uv_thread_t *threads;       /* the first is not used: that shard runs on the caller's */
+#if defined(__linux__)
+    cpu_set_t cores;            /* that the process may use, if pinned */
+    bool pinned;
+#endif
     bool virtual_clock;
     _Atomic uint64_t clock;     /* ms, of the virtual clock */
     atomic_uint hungry;         /* shards that would take tasks */
@@ -47,6 +54,7 @@ int uvt__any_push(uvt__shard *s, uvt__task *t);
 uvt__task *uvt__any_take(uvt__shard *s);
 void uvt__any_withdraw(uvt__shard *s, uvt__task *t);
 bool uvt__any_steal(uvt__shard *s); /* takes tasks of another shard; true when it got some */
+void uvt__any_learn(uvt__shard *s, uint64_t ns);
 bool uvt__any_waits(uvt__shard *s); /* are there tasks that it could run? */
 void uvt__any_feed(uvt__group *g, unsigned from); /* wakes one shard that is hungry, if there is one */
 typedef struct uvt__remote uvt__remote;
@@ -60,6 +68,7 @@ void uvt__remote_free(uvt__remote *r);
 uvt__remote *uvt__remote_next(const uvt__remote *r);
 void uvt__remote_chain(uvt__remote *r, uvt__remote *next);
 int uvt__place(uvt__shard *s, uvt__task *t, int place);
+void uvt__guests_abandon(uvt__shard *s);
 void uvt__remote_steal(uvt__remote *r, uvt__task *t, uvt_runtime_t *home); /* begins another shard's task here */
 
 static inline void uvt__cpu_relax(void) {

@@ -125,6 +125,12 @@ static int settled(uvt_oneshot_t *o) {
     return st;
 }
 
+/* Whose the value is, should two tasks ask at once. */
+static bool take(uvt_oneshot_t *o) {
+    int sent = SENT;
+    return atomic_compare_exchange_strong(&o->state, &sent, TAKEN);
+}
+
 int uvt_oneshot_try_recv(uvt_oneshot_t *o, int *status, void **value) {
     if (!o) return UV_EINVAL;
     if (!uvt__here()) return UVT_ENOTASK;
@@ -135,7 +141,7 @@ int uvt_oneshot_try_recv(uvt_oneshot_t *o, int *status, void **value) {
     case SENT: break;
     default: return UVT_ECLOSED;
     }
-    atomic_store(&o->state, TAKEN);
+    if (!take(o)) return UVT_ECLOSED;
     if (status) *status = o->status;
     if (value) *value = o->value;
     return 0;
@@ -187,11 +193,10 @@ int uvt_oneshot_recv(uvt_oneshot_t *o, int *status, void **value) {
 /* The receiver leaves; 1 when a value that nobody had taken goes with it. */
 static int leave(uvt_oneshot_t *o, int *status, void **value) {
     int had = 0;
-    if (!decide(o, RX_GONE) && settled(o) == SENT) {
+    if (!decide(o, RX_GONE) && settled(o) == SENT && take(o)) {
         had = 1;
         if (status) *status = o->status;
         if (value) *value = o->value;
-        atomic_store(&o->state, TAKEN);
     }
     uvt__lock(o);
     if (o->watcher.head) uvt__wait_wake(&o->watcher, o->watcher.head, 0);
