@@ -119,6 +119,10 @@ static void go_home(uvt__remote *r) {
         unref(r);
         return;
     }
+    if (r->home == uvt__here()->mailbox) {
+        come_home(r);
+        return;
+    }
     r->msg = (uvt__msg){ .fn = come_home, .arg = r, .embedded = true };
     int rc = uvt__post_embedded(r->home, &r->msg); /* somebody waits there, so that shard has not ended */
     UVT_ASSERT(rc == 0, "a task's owner has ended before it");
@@ -156,7 +160,10 @@ static int make_guest(uvt__remote *r) {
         x->locals = r->locals;
         x->locals_set = r->locals_set;
     }
+    uvt__task *caller = s->current; /* no parent: what it inherits is packed already */
+    s->current = NULL;
     int rc = uvt__task_new(s, &s->root->node, r->fn, r->arg, &r->opt, x, r->site, &t);
+    s->current = caller;
     if (rc < 0) {
         uvt__free(x);
         return rc;
@@ -259,34 +266,31 @@ void uvt__remote_steal(uvt__remote *r, uvt__task *t, uvt_runtime_t *home) {
 
 /* ---- uvt_call ---- */
 
-/* On the caller's own shard. */
-static int join_it(void *arg) {
-    return uvt_join(*(uvt_task_t *)arg, NULL);
-}
-
-static int call_here(uvt_fn fn, void *arg, const char *site) {
-    uvt_task_t t;
-    int rc = uvt_checkpoint();
-    if (rc == 0) rc = uvt_spawn_at(&t, fn, arg, NULL, site);
-    if (rc < 0) return rc;
-    uvt_result r;
-    rc = uvt_join(t, &r);
-    if (rc == 0) return r.status;
-    uvt_abort_why(t, uvt_cancel_reason().text);
-    return uvt_shielded(UVT_FOREVER, join_it, &t);
-}
-
 static int call_abort(uvt_park_t *p) {
     uvt__remote *r = (uvt__remote *)p->object;
     send_cancel(r, uvt__reason_at(p->task, p->task->scope));
+    if (r->home == r->there) uvt__keep_turning(uvt__here()); /* a host's loop might end with the message in it */
     return UVT_ABORT_LATER;
+}
+
+static int begin_call(uvt__remote *r, unsigned shard) {
+    uvt__shard *s = uvt__here();
+    int rc = uvt__locals_copy(s->current, &r->locals_set, &r->locals);
+    if (rc < 0) return rc;
+    if (shard == s->mailbox->index) {
+        r->there = s->mailbox;
+        r->as_guest.ended = guest_ended;
+        return make_guest(r);
+    }
+    rc = post_begin(r, s->group->box[shard]);
+    UVT_ASSERT(rc == 0, "a shard has ended before the others"); /* the caller lives */
+    return rc;
 }
 
 int uvt_call_at(unsigned shard, uvt_fn fn, void *arg, const char *site) {
     uvt__shard *s = uvt__here();
     if (!s || !s->current) return UVT_ENOTASK;
     if (!fn || shard >= uvt_shard_count()) return UV_EINVAL;
-    if (shard == s->mailbox->index) return call_here(fn, arg, site);
     int rc = uvt_checkpoint();
     if (rc < 0) return rc;
     uvt__remote *r = uvt__remote_new();
@@ -295,15 +299,14 @@ int uvt_call_at(unsigned shard, uvt_fn fn, void *arg, const char *site) {
     r->arg = arg;
     r->site = site;
     r->home = s->mailbox;
-    rc = uvt__locals_copy(s->current, &r->locals_set, &r->locals);
+    uvt_park_t p = { .what = "a call on another shard", .object = r, .abort = call_abort };
+    if (shard == s->mailbox->index) p.what = "a call";
+    r->caller = &p;
+    rc = begin_call(r, shard);
     if (rc < 0) {
         uvt__remote_free(r);
         return rc;
     }
-    uvt_park_t p = { .what = "a call on another shard", .object = r, .abort = call_abort };
-    r->caller = &p;
-    rc = post_begin(r, s->group->box[shard]);
-    UVT_ASSERT(rc == 0, "a shard has ended before the others"); /* the caller lives */
     return uvt_park(&p);
 }
 
