@@ -38,32 +38,36 @@ static void unlock(uvt_runtime_t *m) {
 
 /* ---- at home ---- */
 
-/* A ring of twice the size, with the lock not held: only its home changes its tail and its memory. */
+/* A ring of twice the size, with the lock held. */
 static int grow(uvt_runtime_t *m) {
     uint64_t cap = m->any.cap ? m->any.cap * 2 : 256;
     uvt__task **ring = uvt__alloc(cap * sizeof(*ring)), **old = m->any.ring;
     if (!ring) return UV_ENOMEM;
-    lock(m);
     for (uint64_t i = m->any.head; i != m->any.tail; i++) ring[i & (cap - 1)] = old[i & (m->any.cap - 1)];
     m->any.ring = ring;
     m->any.cap = cap;
-    unlock(m);
     uvt__free(old);
     return 0;
 }
 
+/* With the lock held. Others read it without. */
+static void one_less(uvt_runtime_t *m) {
+    unsigned count = atomic_load_explicit(&m->any.count, memory_order_relaxed);
+    atomic_store_explicit(&m->any.count, count - 1, memory_order_relaxed);
+}
+
 int uvt__any_push(uvt__shard *s, uvt__task *t) {
     uvt_runtime_t *m = s->mailbox;
-    lock(m);
-    bool full = m->any.tail - m->any.head == m->any.cap;
-    unlock(m);
-    if (UNLIKELY(full) && grow(m) < 0) return UV_ENOMEM;
     t->state = T_SHARED;
     t->behind = NULL;
     t->timer.due = m->any.tail;
     lock(m);
+    if (UNLIKELY(m->any.tail - m->any.head == m->any.cap) && grow(m) < 0) {
+        unlock(m);
+        return UV_ENOMEM;
+    }
     m->any.ring[m->any.tail++ & (m->any.cap - 1)] = t;
-    atomic_fetch_add(&m->any.count, 1); /* before looking who is hungry, who looks at it after saying so */
+    atomic_fetch_add(&m->any.count, 1); /* in the one order of all: who is hungry says so first, and looks here then */
     unlock(m);
     if (atomic_load(&s->group->hungry)) uvt__any_feed(s->group, m->index);
     return 0;
@@ -74,7 +78,7 @@ static uvt__task *take(uvt_runtime_t *m) {
     while (m->any.head != m->any.tail) {
         uvt__task *t = m->any.ring[m->any.head++ & (m->any.cap - 1)];
         if (!t) continue; /* withdrawn */
-        atomic_fetch_sub_explicit(&m->any.count, 1, memory_order_relaxed);
+        one_less(m);
         return t;
     }
     return NULL;
@@ -97,7 +101,7 @@ void uvt__any_withdraw(uvt__shard *s, uvt__task *t) {
     bool here = t->timer.due >= m->any.head;
     if (here) {
         m->any.ring[t->timer.due & (m->any.cap - 1)] = NULL;
-        atomic_fetch_sub_explicit(&m->any.count, 1, memory_order_relaxed);
+        one_less(m);
     }
     unlock(m);
     if (here) {
