@@ -23,6 +23,7 @@ packages__by_use() {
     pkg-config | pkgconf) command -v pkg-config ;;
     libuv1-dev) pkg-config --exists 'libuv >= 1.44' ;;
     libllhttp-dev) pkg-config --exists libllhttp ;;
+    libssl-dev) pkg-config --exists libcrypto ;;
     *) return 2 ;;
     esac >/dev/null 2>&1 || return 1
 }

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 # shellcheck source=.ci/packages.sh
 . .ci/packages.sh
-need_packages gcc libc6-dev meson ninja-build pkg-config libuv1-dev 'libllhttp-dev|node-llhttp' curl
+need_packages gcc libc6-dev meson ninja-build pkg-config libuv1-dev 'libllhttp-dev|node-llhttp' libssl-dev curl
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -10,7 +10,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 . .ci/packages.sh
-need_packages gcc g++ libc6-dev meson ninja-build pkg-config libuv1-dev 'libllhttp-dev|node-llhttp' curl
+need_packages gcc g++ libc6-dev meson ninja-build pkg-config libuv1-dev 'libllhttp-dev|node-llhttp' \
+    libssl-dev curl
 
 build=${BUILD_DIR:-build}
 [ -z "${SEED-}" ] || export UVT_TEST_SEED="$SEED"

@@ -41,7 +41,7 @@ extern "C" {
     XX(EPANIC, -5002, "the task panicked")                                                             \
     XX(ENOTASK, -5003, "not inside a task")                                                            \
     XX(ESHARD, -5004, "the handle belongs to another loop or to a runtime that has ended")             \
-    XX(ENESTED, -5005, "a runtime is already running on this thread")                                  \
+    XX(ENESTED, -5005, "this thread runs a loop of uvtask, which must not block: await instead")             \
     XX(ESCOPE, -5006, "the task returned with a scope still open")                                     \
     XX(ESTALE, -5007, "the handle was joined, detached or closed before")                              \
     XX(ECLOSED, -5008, "the object was closed")                                                        \
