@@ -9,6 +9,7 @@
 #ifndef BENCH_H
 #define BENCH_H
 
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 
 enum {
     BENCH_SAMPLES = 5,         /* per process; the median counts, so the cold first one does not */
+    BENCH_POOL = 4,            /* threads that work at blocking jobs, in every peer */
     BENCH_BACKLOG = 4096,      /* of every server */
     BENCH_ECHO_BUFFER = 65536, /* bytes, of every echo server's reads */
     BENCH_HTTP_BUFFER = 16384  /* bytes, of every http server's reads but the raw one's */
@@ -43,6 +45,23 @@ static inline int bench_order(const void *a, const void *b) {
 static inline void bench_report(double *samples, int n, const char *unit) {
     qsort(samples, (size_t)n, sizeof *samples, bench_order);
     printf("- %.3f %s\n", n % 2 ? samples[n / 2] : (samples[n / 2 - 1] + samples[n / 2]) / 2, unit);
+}
+
+/* Times fn a few times and prints the median in ns, divided by operations (1e6 makes it milliseconds). */
+static inline void bench_time(void (*fn)(void), double operations, const char *unit) {
+    double samples[BENCH_SAMPLES];
+    for (int i = 0; i < BENCH_SAMPLES; i++) {
+        uint64_t t = bench_now();
+        fn();
+        samples[i] = (double)(bench_now() - t) / operations;
+    }
+    bench_report(samples, BENCH_SAMPLES, unit);
+}
+
+/* The cores that this process may run on, which is also how many Go, Tokio's programs and Rayon take. */
+static inline int bench_cores(void) {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
 }
 
 /* One line of /proc/self/status in bytes: "VmRSS:" is resident now, "VmHWM:" the most there ever was. */

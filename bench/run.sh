@@ -3,11 +3,11 @@
 #
 # Builds uvtask and its peers in release mode and measures them side by side:
 #
-#     sh bench/run.sh [WORKLOAD...]      all of them by default, about ten minutes
+#     sh bench/run.sh [WORKLOAD...]      all of them by default, about fifteen minutes
 #
-# Workloads: spawn_join set_next yield sem sleepers delayed echo http, and parts of two of them: sleepers_100k
-# sleepers_1m echo_64x64 echo_1024x64 echo_64x16k. On standard output, for each figure and each pair, the median of
-# the rounds:
+# Workloads: spawn_join set_next yield sem sleepers delayed echo http blocking_seq blocking_flight fs_under_load
+# parallel pingpong pingpong_spin spawn_any imbalance, and parts of two of them: sleepers_100k sleepers_1m echo_64x64
+# echo_1024x64 echo_64x16k. On standard output, for each figure and each pair, the median of the rounds:
 #
 #     WORKLOAD WHO VALUE UNIT
 #     ratio WORKLOAD uvtask/WHO VALUE
@@ -56,19 +56,20 @@ build_c() {
     quietly "$BUILD/ninja.log" ninja -C "$BUILD" || die "the build failed"
 }
 
-# Built from copies, so that cargo writes nothing into the source tree; from Debian's crates alone, without a lock.
-build_tokio() {
-    tokio_dir=$BUILD/tokio
-    have cargo || { say "skip tokio: no cargo (Debian: cargo)"; return 1; }
-    crates=$(dpkg -L librust-tokio-dev 2> /dev/null | sed -n 's,/tokio-[0-9.]*/Cargo.toml$,,p' | head -n 1)
-    [ -n "$crates" ] || { say "skip tokio: no crate (Debian: librust-tokio-dev)"; return 1; }
-    mkdir -p "$tokio_dir/src"
-    cp -p "$here/peers/tokio/Cargo.toml" "$tokio_dir/"
-    cp -p "$here/peers/tokio/src/main.rs" "$tokio_dir/src/"
-    rm -f "$tokio_dir/Cargo.lock"
-    (cd "$tokio_dir" && quietly "$BUILD/tokio.log" cargo build --release --offline --target-dir "$BUILD/cargo" \
+# build_rust NAME: the peer in peers/NAME, on the crate of that name. Built from copies, so that cargo writes nothing
+# into the source tree; from Debian's crates alone, without a lock.
+build_rust() {
+    rust_dir=$BUILD/$1
+    have cargo || { say "skip $1: no cargo (Debian: cargo)"; return 1; }
+    crates=$(dpkg -L "librust-$1-dev" 2> /dev/null | sed -n "s,/$1-[0-9.]*/Cargo.toml\$,,p" | head -n 1)
+    [ -n "$crates" ] || { say "skip $1: no crate (Debian: librust-$1-dev)"; return 1; }
+    mkdir -p "$rust_dir/src"
+    cp -p "$here/peers/$1/Cargo.toml" "$rust_dir/"
+    cp -p "$here/peers/$1/src/main.rs" "$rust_dir/src/"
+    rm -f "$rust_dir/Cargo.lock"
+    (cd "$rust_dir" && quietly "$BUILD/$1.log" cargo build --release --offline --target-dir "$BUILD/cargo" \
         --config 'source.crates-io.replace-with="debian"' --config "source.debian.directory=\"$crates\"") ||
-        { say "skip tokio: its build failed"; return 1; }
+        { say "skip $1: its build failed"; return 1; }
 }
 
 build_go() {
@@ -77,20 +78,22 @@ build_go() {
         quietly "$BUILD/go.log" go build -o "$BUILD/go_bench" .) || { say "skip go: its build failed"; return 1; }
 }
 
-# Leaves the shell in the build directory: from here on every program is a short relative path.
+# build WORKLOAD...: leaves the shell in the build directory: from here on every program is a short relative path.
 build() {
     mkdir -p "$BUILD" || exit 1
     BUILD=$(cd "$BUILD" && pwd) || exit 1
     note "building in $BUILD"
     build_c
-    peers=
-    build_tokio && peers="$peers tokio"
+    peers='' hyper='' rayon=''
+    build_rust tokio && peers="$peers tokio"
     build_go && peers="$peers go"
     if have node; then
         cp -R "$here/peers/node" "$BUILD/" && peers="$peers node"
     else
         say "skip node: no node (Debian: nodejs)"
     fi
+    among http "$*" && build_rust hyper && hyper=hyper # for http alone, so no other workload misses it
+    among parallel "$*" && build_rust rayon && rayon=rayon
     cd "$BUILD" || exit 1
 }
 
@@ -98,12 +101,25 @@ build() {
 
 among() { case " $2 " in *" $1 "*) return 0 ;; esac; return 1; }
 
-# program KIND WHO: the command line of a micro, echo or http program; empty where WHO has none
+# among_peers WHO...: those of them that are there
+among_peers() {
+    for w in "$@"; do
+        if among "$w" "$peers"; then echo "$w"; fi
+    done
+}
+
+# program KIND WHO: the command line of a micro, pool, shards, echo or http program; empty where WHO has none
 program() {
     case $1.$2 in
-    micro.tokio) echo ./cargo/release/tokio_bench ;;
+    micro.tokio | pool.tokio | shards.tokio) echo ./cargo/release/tokio_bench ;;
     *.tokio) echo "./cargo/release/tokio_bench $1" ;;
+    http.hyper) echo ./cargo/release/hyper_bench ;;
     micro.go) echo env GOMAXPROCS=1 ./go_bench ;;
+    pool.go | shards.go) echo env -u GOMAXPROCS ./go_bench ;; # all cores
+    pool.idle) echo ./bench/uv_pool idle ;;
+    pool.rayon) echo ./cargo/release/rayon_bench ;;
+    pool.pthreads | pool.sequential) echo "./bench/collatz $2" ;;
+    shards.ideal) echo ./bench/uvtask_shards ideal ;;
     *.go) echo "env GOMAXPROCS=1 ./go_bench $1" ;;
     *.node) echo "node node/$1.js" ;;
     *) if [ -x "bench/$2_$1" ]; then echo "./bench/$2_$1"; fi ;;
@@ -146,7 +162,7 @@ record() {
 # summary WORKLOAD: medians and ratios of what was recorded under that name
 summary() {
     awk -v w="$1" '
-        $2 == w || index($2, w "_") == 1 {
+        $2 == w || $2 == w "_cpu" || $2 == w "_rss" {
             if (!(($2, $3) in unit)) { order[++n] = $2 SUBSEP $3; unit[$2, $3] = $5 }
             v[$2, $3, $1] = $4
             if ($1 > rounds) rounds = $1
@@ -173,21 +189,34 @@ summary() {
                     if (!m) continue
                     x = median(a, m)
                     if (pass == 1) print name, q[2], show(x), unit[name, q[2]]
-                    else printf "ratio %s uvtask/%s %.3f\n", name, q[2], x
+                    else printf "ratio %s uvtask/%s " (x < 0.01 ? "%.6f" : "%.3f") "\n", name, q[2], x
                 }
             }
         }' samples.txt
 }
 
-# ---- tasks alone ---------------------------------------------------------------------------------------------------
+# ---- programs that end by themselves -------------------------------------------------------------------------------
 
-# micro WORKLOAD WHO ARG...: one fresh process, bounded
-micro() {
-    m_workload=$1 m_who=$2
-    shift 2
+# single WORKLOAD WHO KIND ARG...: one fresh process, bounded
+single() {
+    s_workload=$1 s_who=$2 s_kind=$3
+    shift 3
     # shellcheck disable=SC2046
-    bounded 120 $(program micro "$m_who") "$@" > out.txt || return 1
-    record "$m_workload" "$m_who"
+    bounded 120 $(program "$s_kind" "$s_who") "$@" > out.txt || return 1
+    record "$s_workload" "$s_who"
+}
+
+# timed KIND WORKLOAD WHO...: the programs of that kind, called with the workload's name
+timed() {
+    t_kind=$1 t_workload=$2
+    shift 2
+    interleave single "$t_workload" "$*" "$t_kind" "$t_workload"
+}
+
+# micro WORKLOAD
+micro() {
+    # shellcheck disable=SC2086
+    timed micro "$1" uvtask $peers
 }
 
 # asleep WORKLOAD WHO N: the peer of a delayed task is one asleep
@@ -195,7 +224,7 @@ asleep() {
     kind=sleepers
     case $1.$2 in delayed*.uvtask) kind=delayed ;; esac
     "$BUILD/bench/warm" $(($3 * 6 / 1024)) # so that everybody finds the same memory: see warm.c
-    micro "$1" "$2" "$kind" "$3"
+    single "$1" "$2" micro "$kind" "$3"
 }
 
 # enough_memory KIB WORKLOAD
@@ -210,6 +239,20 @@ delayed() {
     whos=uvtask
     among tokio "$peers" && whos="uvtask tokio"
     enough_memory 2097152 delayed_1m && interleave asleep delayed_1m "$whos" 1000000
+}
+
+# threads WORKLOAD: those with several threads have all cpus
+threads() {
+    # shellcheck disable=SC2046,SC2086
+    case $1 in
+    blocking_*) timed pool "$1" uvtask uv $(among_peers tokio) ;;
+    fs_under_load) timed pool "$1" uvtask uv idle ;;
+    parallel) timed pool "$1" uvtask pthreads $rayon $(among_peers go) sequential ;;
+    pingpong) timed shards "$1" uvtask uv $(among_peers tokio go) ;;
+    pingpong_spin) timed shards "$1" uvtask uv ;;
+    spawn_any) timed shards "$1" uvtask $(among_peers tokio go) ;;
+    imbalance) timed shards "$1" uvtask ideal $(among_peers tokio go) ;;
+    esac
 }
 
 # ---- servers -------------------------------------------------------------------------------------------------------
@@ -288,7 +331,7 @@ echo_1024x64() {
 http() {
     have wrk || { say "skip http: no wrk (Debian: wrk)"; return; }
     [ -n "$(program http uvtask)" ] || { say "skip http: no llhttp (Debian 12: node-llhttp)"; return; }
-    two_cpus http && interleave one_http http "uvtask uv $peers"
+    two_cpus http && interleave one_http http "uvtask uv $peers $hyper"
 }
 
 # ---- main ----------------------------------------------------------------------------------------------------------
@@ -296,26 +339,31 @@ http() {
 case $ROUNDS$SECS in *[!0-9]*) die "ROUNDS and SECS are whole numbers" ;; esac
 [ "$ROUNDS" -ge 5 ] || { note "ROUNDS: five at least"; ROUNDS=5; }
 [ "$SECS" -ge 1 ] || SECS=1
-[ $# -gt 0 ] || set -- spawn_join set_next yield sem sleepers delayed echo http
+all="spawn_join set_next yield sem sleepers delayed echo http blocking_seq blocking_flight fs_under_load parallel"
+all="$all pingpong pingpong_spin spawn_any imbalance"
+# shellcheck disable=SC2086
+[ $# -gt 0 ] || set -- $all
 for w in "$@"; do
     case $w in
     spawn_join | set_next | yield | sem | sleepers | sleepers_100k | sleepers_1m | delayed | delayed_1m) ;;
     echo | echo_64x64 | echo_1024x64 | echo_64x16k | http) ;;
-    *) die "no workload $w; there are spawn_join set_next yield sem sleepers delayed echo http" ;;
+    blocking_seq | blocking_flight | fs_under_load | parallel | pingpong | pingpong_spin | spawn_any | imbalance) ;;
+    *) die "no workload $w; there are $all" ;;
     esac
 done
 ulimit -n "$(ulimit -Hn)" 2> /dev/null
 
 trap stop EXIT
 trap 'exit 130' INT TERM HUP
-build
+build "$@"
 : > samples.txt
 awk -v n="$(getconf _NPROCESSORS_ONLN)" '$1 > n / 4 {
     print "bench: the load average is " $1 " on " n " processors: expect noise" }' /proc/loadavg >&2
 
 for w in "$@"; do
     case $w in
-    spawn_join | set_next | yield | sem) interleave micro "$w" "uvtask $peers" "$w" ;;
+    spawn_join | set_next | yield | sem) micro "$w" ;;
+    blocking_* | fs_* | parallel | pingpong* | spawn_any | imbalance) threads "$w" ;;
     sleepers) sleepers_100k; sleepers_1m ;;
     delayed | delayed_1m) delayed ;;
     echo) echo_64x64; echo_1024x64; echo_64x16k ;;

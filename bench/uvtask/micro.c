@@ -7,16 +7,9 @@
  * Each is written as a user would write it, with the library's default options (one exception is explained
  * where it stands). ../README.md says what each measures and what the peers do.
  */
-#include "../bench.h"
-#include <uvtask.h>
+#include "timed.h"
 
 enum { TASKS = 100000, YIELDERS = 1000, YIELDS = 1000, SEM_TASKS = 1000, SEM_TURNS = 100, SEM_PERMITS = 3 };
-
-static void must(int rc, const char *what) {
-    if (rc >= 0) return;
-    fprintf(stderr, "%s: %s (%s)\n", what, uvt_strerror(rc), uvt_err_name(rc));
-    exit(1);
-}
 
 /* Spawns n children that run fn(arg), keeps their handles, joins them in order. */
 static void spawn_and_join(size_t n, uvt_fn fn, void *arg) {
@@ -112,30 +105,12 @@ static void asleep(size_t n, bool delayed) {
     bench_asleep_report(before, n);
 }
 
-typedef struct work {
-    const char *name, *unit;
-    void (*fn)(void);
-    double operations;
-} work;
-
-static const work works[] = {
-    { "spawn_join", "ns/task", spawn_join, TASKS },
-    { "set_next", "ns/task", set_next, TASKS },
-    { "yield", "ns/yield", yield, 1.0 * YIELDERS *YIELDS },
-    { "sem", "ns/turn", sem, 1.0 * SEM_TASKS *SEM_TURNS },
+static const timed works[] = {
+    { "spawn_join", "ns/task", spawn_join, TASKS, { 0 } },
+    { "set_next", "ns/task", set_next, TASKS, { 0 } },
+    { "yield", "ns/yield", yield, 1.0 * YIELDERS *YIELDS, { 0 } },
+    { "sem", "ns/turn", sem, 1.0 * SEM_TASKS *SEM_TURNS, { 0 } },
 };
-
-static int sample(void *arg) {
-    const work *w = arg;
-    double samples[BENCH_SAMPLES];
-    for (int i = 0; i < BENCH_SAMPLES; i++) {
-        uint64_t t = bench_now();
-        w->fn();
-        samples[i] = (double)(bench_now() - t) / w->operations;
-    }
-    bench_report(samples, BENCH_SAMPLES, w->unit);
-    return 0;
-}
 
 static int sleepers(void *arg) {
     asleep(*(size_t *)arg, false);
@@ -154,11 +129,7 @@ int main(int argc, char **argv) {
      * than the usual one; on older kernels go on without. Where guards can be had this changes nothing. */
     uvt_options many = { .allow_unguarded = true };
 
-    for (size_t i = 0; i < sizeof works / sizeof *works; i++) {
-        if (strcmp(works[i].name, name)) continue;
-        must(uvt_run(sample, (void *)&works[i], NULL), name);
-        return 0;
-    }
+    if (timed_run(works, sizeof works / sizeof *works, name)) return 0;
     if (n && !strcmp(name, "sleepers")) {
         must(uvt_run(sleepers, &n, &many), name);
         return 0;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// The peers in Go (run.sh sets GOMAXPROCS=1, one loop as everybody else has):
+// The peers in Go (run.sh sets GOMAXPROCS=1, one loop as everybody else has, but for the last four, which have all
+// cores):
 //
 //	gobench spawn_join | set_next | yield | sem    time per operation, median of a few samples
 //	gobench sleepers N                             N goroutines asleep: memory and CPU
 //	gobench echo PORT | http PORT                  servers, port 0 for any
+//	gobench pingpong                               two goroutines, each locked to a thread
+//	gobench spawn_any | imbalance | parallel       time per task; milliseconds
 //
 // Figures come as "SUFFIX VALUE UNIT", a server's port on a line of its own, as ../../bench.h says.
 package main
@@ -27,6 +30,7 @@ import (
 const (
 	samples = 5
 	tasks   = 100000
+	trips   = 20000
 )
 
 // sample runs f a few times and reports the median time divided by operations.
@@ -131,6 +135,116 @@ func sleepers(n int) {
 	fmt.Printf("_cpu %.4f s\n", used)
 }
 
+func pingpong() {
+	runtime.LockOSThread()
+	sample("ns/trip", trips, func() {
+		ping, pong := make(chan struct{}), make(chan struct{})
+		go func() {
+			runtime.LockOSThread()
+			for range ping {
+				pong <- struct{}{}
+			}
+		}()
+		for i := 0; i < trips; i++ {
+			ping <- struct{}{}
+			<-pong
+		}
+		close(ping)
+	})
+}
+
+// churn, the work of imbalance, and length, that of parallel, are as ../../compute.h has them.
+//
+//go:noinline
+func churn(x uint64, steps int) uint64 {
+	for ; steps > 0; steps-- {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+	}
+	return x
+}
+
+func imbalance() {
+	sample("ms", 1000000, func() {
+		var sum atomic.Uint64
+		var wg sync.WaitGroup
+		wg.Add(10000)
+		for i := 0; i < 10000; i++ {
+			i, steps := i, 2500
+			if i%100 == 0 {
+				steps = 250000
+			}
+			go func() { sum.Add(churn(uint64(i)+1, steps)); wg.Done() }()
+		}
+		wg.Wait()
+		if sum.Load() != 17999646052443251917 {
+			panic("sum")
+		}
+	})
+}
+
+//go:noinline
+func length(n uint64) int {
+	l := 1
+	for n != 1 {
+		odd := -(n & 1)
+		n = odd&(3*n+1) | ^odd&(n>>1)
+		l++
+	}
+	return l
+}
+
+type chain struct {
+	start  uint64
+	length int
+}
+
+// better says whether c is longer than d, or as long from a smaller start.
+func (c chain) better(d chain) bool {
+	return c.length > d.length || c.length == d.length && c.start < d.start
+}
+
+// parallel is a goroutine per core, each taking blocks off a shared counter.
+func parallel() {
+	const below, block = 2000000, 4096
+	sample("ms", 1000000, func() {
+		var next atomic.Uint64
+		found := make(chan chain)
+		n := runtime.GOMAXPROCS(0)
+		for w := 0; w < n; w++ {
+			go func() {
+				best := chain{}
+				for {
+					end := next.Add(block) + 1
+					start := end - block
+					if end > below {
+						end = below
+					}
+					if start >= end {
+						break
+					}
+					for ; start < end; start++ {
+						if c := (chain{start, length(start)}); c.better(best) {
+							best = c
+						}
+					}
+				}
+				found <- best
+			}()
+		}
+		best := <-found
+		for w := 1; w < n; w++ {
+			if c := <-found; c.better(best) {
+				best = c
+			}
+		}
+		if (best != chain{1723519, 557}) {
+			panic("wrong answer")
+		}
+	})
+}
+
 func listen(port string) net.Listener {
 	l, err := net.Listen("tcp4", "127.0.0.1:"+port)
 	if err != nil {
@@ -188,6 +302,14 @@ func main() {
 	case "sleepers":
 		n, _ := strconv.Atoi(arg)
 		sleepers(n)
+	case "pingpong":
+		pingpong()
+	case "spawn_any":
+		spawnJoin()
+	case "imbalance":
+		imbalance()
+	case "parallel":
+		parallel()
 	case "echo":
 		echo(arg)
 	case "http":

@@ -1,23 +1,35 @@
 // SPDX-License-Identifier: MIT
 //
-// The peers on Tokio's current-thread flavour:
+// The peers on Tokio, on its current-thread flavour where nothing else is said:
 //     tokio_bench spawn_join | set_next | yield | sem      time per operation, median of a few samples
 //     tokio_bench sleepers N                               N tasks asleep: memory and CPU
 //     tokio_bench echo PORT | http PORT                    servers, port 0 for any
+//     tokio_bench blocking_seq | blocking_flight           a pool of four threads
+//     tokio_bench pingpong                                 two runtimes on two threads
+//     tokio_bench spawn_any | imbalance                    the multi-thread flavour, a worker per core
 // Figures come as "SUFFIX VALUE UNIT", a server's port on a line of its own, as ../../bench.h says.
 use std::future::Future;
 use std::io::Write;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::Semaphore;
-use tokio::task::{spawn, yield_now, JoinHandle, JoinSet};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::{spawn, spawn_blocking, yield_now, JoinHandle, JoinSet};
 
 const SAMPLES: usize = 5;
 const TASKS: usize = 100_000;
+const TRIPS: usize = 20_000;
+const BLOCKING_THREADS: usize = 4;
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+fn report(unit: &str, mut v: Vec<f64>) {
+    v.sort_by(|a, b| a.partial_cmp(b).unwrap());
+    println!("- {:.3} {unit}", v[v.len() / 2]);
+}
 
 async fn sample<F: Future>(unit: &str, operations: usize, mut f: impl FnMut() -> F) {
     let mut v = vec![];
@@ -26,8 +38,7 @@ async fn sample<F: Future>(unit: &str, operations: usize, mut f: impl FnMut() ->
         f().await;
         v.push(t.elapsed().as_nanos() as f64 / operations as f64);
     }
-    v.sort_by(|a, b| a.partial_cmp(b).unwrap());
-    println!("- {:.3} {unit}", v[SAMPLES / 2]);
+    report(unit, v);
 }
 
 async fn join_all(handles: Vec<JoinHandle<()>>) {
@@ -171,9 +182,85 @@ async fn http(port: &str) {
     }
 }
 
+async fn blocking_seq() {
+    sample("ns/trip", TRIPS, || async {
+        for _ in 0..TRIPS {
+            spawn_blocking(|| {}).await.unwrap();
+        }
+    })
+    .await;
+}
+
+async fn blocking_flight() {
+    sample("ns/job", TASKS, || async {
+        join_all((0..TASKS).map(|_| spawn_blocking(|| {})).collect()).await
+    })
+    .await;
+}
+
+// Notify is the least that can wake a task of another runtime.
+fn pingpong() {
+    let mut v = vec![];
+    for _ in 0..SAMPLES {
+        let (ping, pong) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (ping2, pong2) = (ping.clone(), pong.clone());
+        let t = Instant::now();
+        let other = thread::spawn(move || {
+            on(one_thread(), async move {
+                for _ in 0..TRIPS {
+                    ping2.notified().await;
+                    pong2.notify_one();
+                }
+            })
+        });
+        on(one_thread(), async move {
+            for _ in 0..TRIPS {
+                ping.notify_one();
+                pong.notified().await;
+            }
+        });
+        v.push(t.elapsed().as_nanos() as f64 / TRIPS as f64);
+        other.join().unwrap();
+    }
+    report("ns/trip", v);
+}
+
+// The work of imbalance, as ../../compute.h has it.
+#[inline(never)]
+fn churn(mut x: u64, steps: u32) -> u64 {
+    for _ in 0..steps {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+    }
+    x
+}
+
+async fn imbalance() {
+    static SUM: AtomicU64 = AtomicU64::new(0);
+    sample("ms", 1_000_000, || async {
+        SUM.store(0, Relaxed);
+        let one = |i: u64| spawn(async move {
+            let steps = if i % 100 == 0 { 250_000 } else { 2500 };
+            SUM.fetch_add(churn(i + 1, steps), Relaxed);
+        });
+        join_all((0..10_000).map(one).collect()).await;
+        assert_eq!(SUM.load(Relaxed), 17_999_646_052_443_251_917);
+    })
+    .await;
+}
+
+fn one_thread() -> Runtime {
+    let mut b = Builder::new_current_thread();
+    b.enable_all().max_blocking_threads(BLOCKING_THREADS).build().unwrap()
+}
+
+fn thread_per_core() -> Runtime {
+    Builder::new_multi_thread().enable_all().build().unwrap()
+}
+
 // As a task of the runtime, not inside block_on itself.
-fn on<F: Future<Output = ()> + Send + 'static>(f: F) {
-    let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+fn on<F: Future<Output = ()> + Send + 'static>(rt: Runtime, f: F) {
     rt.block_on(async { spawn(f).await.unwrap() })
 }
 
@@ -181,13 +268,18 @@ fn main() {
     let args: Vec<String> = std::env::args().collect();
     let arg = args.get(2).cloned().unwrap_or_default();
     match args.get(1).map_or("", |s| s.as_str()) {
-        "spawn_join" => on(spawn_join()),
-        "set_next" => on(set_next()),
-        "yield" => on(yields()),
-        "sem" => on(sem()),
-        "sleepers" => on(sleepers(arg.parse().unwrap())),
-        "echo" => on(async move { echo(&arg).await }),
-        "http" => on(async move { http(&arg).await }),
+        "spawn_join" => on(one_thread(), spawn_join()),
+        "set_next" => on(one_thread(), set_next()),
+        "yield" => on(one_thread(), yields()),
+        "sem" => on(one_thread(), sem()),
+        "sleepers" => on(one_thread(), sleepers(arg.parse().unwrap())),
+        "echo" => on(one_thread(), async move { echo(&arg).await }),
+        "http" => on(one_thread(), async move { http(&arg).await }),
+        "blocking_seq" => on(one_thread(), blocking_seq()),
+        "blocking_flight" => on(one_thread(), blocking_flight()),
+        "pingpong" => pingpong(),
+        "spawn_any" => on(thread_per_core(), spawn_join()),
+        "imbalance" => on(thread_per_core(), imbalance()),
         w => panic!("no workload {w}"),
     }
 }
