@@ -178,6 +178,43 @@ UVT_TEST_PLAIN(block_on_is_cancelled_by_the_end) {
     }
 }
 
+static atomic_bool granite_stands;
+
+static int granite(void *arg) {
+    uvt_park_t p = { .what = "granite", .object = arg };
+    atomic_store(&granite_stands, true);
+    return uvt_park(&p);
+}
+
+static int blocks_on_granite(struct stranger *s) {
+    return uvt_block_on(s->rt, granite, NULL);
+}
+
+static struct stranger quarryman;
+
+static int leaves_granite_to_a_thread(void *arg) {
+    quarryman = (struct stranger){ .fn = blocks_on_granite, .rt = uvt_runtime_ref() };
+    (void)arg;
+    CHECK_EQ(uv_thread_create(&quarryman.thread, stranger_main, &quarryman), 0);
+    while (!atomic_load(&granite_stands)) CHECK_EQ(uvt_yield(), 0);
+    return 0;
+}
+
+static void block_on_granite(unsigned shards) {
+    CHECK_EQ(run_virtual(shards, leaves_granite_to_a_thread, NULL), UVT_EDEADLK);
+    CHECK_EQ(uv_thread_join(&quarryman.thread), 0);
+    CHECK_EQ(quarryman.rc, UVT_EDEADLK);
+    CHECK(strstr(uvt_test_reports(), "granite") != NULL);
+}
+
+UVT_TEST_PLAIN(block_on_a_task_that_is_given_up_lets_the_thread_go) {
+    block_on_granite(3);
+}
+
+UVT_TEST_PLAIN(block_on_a_task_that_is_given_up_on_one_shard_lets_the_thread_go) {
+    block_on_granite(1);
+}
+
 static int blocks_until_egone(struct stranger *s) {
     int rc;
     do rc = uvt_block_on(s->rt, b_atomic_count, s->arg);

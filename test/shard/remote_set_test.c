@@ -270,4 +270,17 @@ ON_SHARDS(2, scope_cancelled_before_the_spawn_member_elsewhere_is_cancelled_from
     CHECK_EQ(atomic_load(&cancels), 1);
 }
 
+static int starts_where(void *arg) {
+    (void)arg;
+    return uvt_started(INT(uvt_shard_index()));
+}
+
+ON_SHARDS(2, set_start_runs_here_whatever_the_sets_place) {
+    uvt_set_t set = opened((uvt_set_options){ .place = UVT_ON(1) });
+    void *where = INT(7);
+    CHECK_EQ(uvt_set_start(&set, starts_where, NULL, &where), 0);
+    CHECK_EQ((intptr_t)where, 0);
+    CHECK_EQ(uvt_set_close(&set), 0);
+}
+
 UVT_TEST_MAIN()
