@@ -115,7 +115,7 @@ program() {
     *.tokio) echo "./cargo/release/tokio_bench $1" ;;
     http.hyper) echo ./cargo/release/hyper_bench ;;
     micro.go) echo env GOMAXPROCS=1 ./go_bench ;;
-    pool.go | shards.go) echo env -u GOMAXPROCS ./go_bench ;; # all cores
+    pool.go | shards.go) echo ./go_bench ;;
     pool.idle) echo ./bench/uv_pool idle ;;
     pool.rayon) echo ./cargo/release/rayon_bench ;;
     pool.pthreads | pool.sequential) echo "./bench/collatz $2" ;;
@@ -352,6 +352,7 @@ for w in "$@"; do
     esac
 done
 ulimit -n "$(ulimit -Hn)" 2> /dev/null
+unset UV_THREADPOOL_SIZE GOMAXPROCS RAYON_NUM_THREADS # as many threads as the programs take by themselves
 
 trap stop EXIT
 trap 'exit 130' INT TERM HUP

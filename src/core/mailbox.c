@@ -135,7 +135,9 @@ bool uvt__mailbox_drain(uvt__shard *s) {
 }
 
 void uvt__on_async(uv_async_t *h) {
-    uvt__mailbox_drain(h->data);
+    uvt__shard *s = h->data;
+    if (s->many) s->wake(s); /* the messages are to find the clock as it is now */
+    uvt__mailbox_drain(s);
 }
 
 bool uvt__mailbox_doze(uvt_runtime_t *m) {

@@ -161,7 +161,7 @@ void uvt__rest(uvt__shard *s) {
     fall_asleep(s);
 }
 
-/* After the poll. */
+/* After the poll, or in it. */
 void uvt__wake(uvt__shard *s) {
     if (s->asleep) get_up(s);
     set_hungry(s, false);
