@@ -270,9 +270,11 @@ struct uvt__shard {
     bool tearing_down;
     int externals;            /* uvt_external_begin less _end */
     int pool_reqs;            /* requests of ours on libuv's thread pool, jobs included */
-    int jobs_out;             /* blocking jobs that have not come back */
-    struct uvt__job *jobs;    /* those, for the pool to name ... */
-    void (*jobs_report)(uvt__shard *s); /* ... in a report; set with the first job */
+    int jobs_out;             /* blocking jobs that have not come back and are waited for */
+    int jobs_forgiven;        /* those that the end does not wait for any more */
+    struct uvt__job *jobs;    /* both, for the pool to name. Set with the first one: reports those that have been out
+                                 since before a time, or the end's beginning, and forgives them if told so */
+    void (*jobs_overdue)(uvt__shard *s, uint64_t before, bool forgive);
     uvt_runtime_t *mailbox;
     uvt__group *group;        /* NULL when it is alone */
     uint64_t gid;             /* the same number for all shards of a group: objects remember it */
@@ -281,7 +283,9 @@ struct uvt__shard {
     bool asleep;              /* the mailbox's mark may be ASLEEP (shard/rest.c) */
     bool stopped;             /* the whole group is over */
     bool counted;             /* among the group's quiet ones */
-    bool forgiven;            /* the end does not wait for blocking jobs any more */
+    bool named;               /* the end has named those that take long */
+    bool keep_stacks;         /* those in use stay mapped for ever: a forgiven job may point into them */
+    uint64_t end_began;       /* ms, valid when ending */
     unsigned tick;            /* picks, for looking at the shared tasks now and then */
     uvt__task *(*take_any)(uvt__shard *s); /* the next of the tasks placed UVT_ANY here, or NULL */
     int (*place)(uvt__shard *s, uvt__task *t, int place); /* has a new task run elsewhere */
@@ -434,6 +438,7 @@ bool uvt__mailbox_drain(uvt__shard *s);    /* runs what is there; false when not
 bool uvt__mailbox_doze(uvt_runtime_t *m);  /* ASLEEP from now on; false when there are messages */
 void uvt__mailbox_rouse(uvt_runtime_t *m); /* AWAKE again */
 void uvt__mailbox_nudge(uvt_runtime_t *m); /* from any thread: wakes it if it is ASLEEP */
+bool uvt__mailbox_filled(const uvt_runtime_t *m);
 bool uvt__mailbox_asleep(const uvt_runtime_t *m);
 uvt_runtime_t *uvt__runtime_ref(uvt_runtime_t *m);
 void uvt__on_async(uv_async_t *h);
@@ -477,7 +482,7 @@ int uvt__spawn_root(uvt__shard *s, uvt_fn fn, void *arg, const uvt_task_options 
 void uvt__begin_end(uvt__shard *s);
 void uvt__deadlock_cancel(uvt__shard *s); /* reports it, and has the clean-up run */
 void uvt__deadlock_give_up(uvt__shard *s);
-void uvt__abort_all_waits(uvt__shard *s);
+bool uvt__abort_all_waits(uvt__shard *s);
 extern void (*uvt__group_begin_end)(uvt__shard *s); /* shard/group.c: the other shards' turn */
 extern void (*uvt__group_quiet)(uvt__shard *s);
 void uvt__handle_opened(uvt__shard *s); /* a uv handle of ours is on the loop ... */
@@ -488,6 +493,7 @@ void uvt__maybe_end(uvt__shard *s);
 /* Blocking jobs of this shard that have not come back keep the loop waiting, like uvt_external_begin. */
 void uvt__job_out(uvt__shard *s);
 void uvt__job_back(uvt__shard *s);
+void uvt__job_forgiven(uvt__shard *s); /* instead of back: it will not be heard of in time */
 
 /* pool_size.c: the one pool of the process. Every runtime enters it before its loops run and leaves it after. */
 int uvt__pool_enter(const uvt_options *o);

@@ -89,6 +89,10 @@ void uvt__mailbox_nudge(uvt_runtime_t *m) {
     if (atomic_compare_exchange_strong(&m->head, &asleep, AWAKE)) wake(m);
 }
 
+bool uvt__mailbox_filled(const uvt_runtime_t *m) {
+    return !is_mark(atomic_load_explicit(&((uvt_runtime_t *)m)->head, memory_order_relaxed));
+}
+
 bool uvt__mailbox_asleep(const uvt_runtime_t *m) {
     return atomic_load(&((uvt_runtime_t *)m)->head) == ASLEEP;
 }

@@ -27,7 +27,9 @@ static bool clock_may_jump(const uvt__shard *s) {
 
 static void settle(uvt__shard *s) {
     if (UNLIKELY(s->end_due)) teardown(s);
-    if (s->ready.head || s->yielded.head || s->inbox || (!s->many && clock_may_jump(s))) {
+    bool more = s->ready.head || s->yielded.head || s->inbox || (!s->many && clock_may_jump(s));
+    /* A host's loop might end with a message in the mailbox, which does not keep it alive. */
+    if (more || (s->attached && uvt__mailbox_filled(s->mailbox))) {
         uvt__keep_turning(s);
     } else if (s->idling) {
         s->idling = false;
@@ -128,7 +130,7 @@ static int make_hooks(uvt__shard *s) {
 /* Frees what a shard holds besides its hooks, which are closed or were never made. */
 static void shard_free(uvt__shard *s) {
     if (s->io_release) s->io_release(s);
-    uvt__stacks_release(s, s->forgiven);
+    uvt__stacks_release(s, s->keep_stacks || s->jobs_forgiven > 0);
     if (s->root) uvt__set_free(s, s->root);
     uvt__records_release(s);
     if (s->loop_made) {
@@ -190,27 +192,36 @@ int uvt__spawn_root(uvt__shard *s, uvt_fn fn, void *arg, const uvt_task_options 
 
 /* ---- the end ---- */
 
-static void name_stragglers(uvt__timer_t *t) {
+static void arm_end_timer(uvt__shard *s);
+
+static void on_end_timer(uvt__timer_t *t) {
     uvt__shard *s = CONTAINER_OF(t, uvt__shard, end_timer);
-    if (s->root->live > 0) uvt__report_tasks(s, "stragglers: these tasks still run after the grace period");
+    if (s->root->live > 0 && !s->named)
+        uvt__report_tasks(s, "stragglers: these tasks still run after the grace period");
+    s->named = true;
     if (s->jobs_out == 0) return;
-    s->jobs_report(s);
-    s->forgiven = true;
-    s->pool_reqs -= s->jobs_out;
-    uvt_external_end();
+    /* On a host's loop the end goes on as the host drives it: such jobs are named, and waited for. */
+    s->jobs_overdue(s, uvt__now(s) - s->opt.grace_ms, !s->attached);
+    if (s->jobs_out > 0) arm_end_timer(s); /* a clean-up's, which have had less time */
+}
+
+static void arm_end_timer(uvt__shard *s) {
+    if (s->end_timer.next) return;
+    s->end_timer.fire = on_end_timer;
+    uvt__timer_arm(s, &s->end_timer, uvt__after(s, s->opt.grace_ms));
 }
 
 void uvt__begin_end(uvt__shard *s) {
     if (s->ending) return;
     s->ending = true;
+    s->end_began = uvt__now(s);
     if (s->many) uvt__group_begin_end(s);
     /* A task that runs here for another shard's is cancelled by its owner, who may be shielded. */
     for (uvt__node *c = s->root->node.child; c; c = c->next)
         if (!(TASK_OF(c)->flags & TF_GUEST) || TASK_OF(c)->guest->foreign)
             uvt__cancel_task(s, TASK_OF(c), (uvt_reason){ .code = UVT_REASON_SHUTDOWN });
     if (s->root->live == 0) return;
-    s->end_timer.fire = name_stragglers;
-    uvt__timer_arm(s, &s->end_timer, uvt__after(s, s->opt.grace_ms));
+    arm_end_timer(s);
 }
 
 void uvt__main_done(uvt__shard *s, uvt__task *t) {
@@ -258,13 +269,14 @@ void uvt__handle_closed(uvt__shard *s) {
 
 /* ---- deadlock ---- */
 
-/* Calls the abort of every wait that has one, whatever shields there are. */
-void uvt__abort_all_waits(uvt__shard *s) {
+/* Calls the abort of every wait that has one, whatever shields there are; false when there was none. */
+bool uvt__abort_all_waits(uvt__shard *s) {
+    bool any = false;
     for (uvt__node *n = &s->root->node, *root = n;;) {
         if (n->child) n = n->child;
         else {
             while (n != root && !n->next) n = uvt__owner(n);
-            if (n == root) return;
+            if (n == root) return any;
             n = n->next;
         }
         if (uvt__is_set(n)) continue;
@@ -272,6 +284,7 @@ void uvt__abort_all_waits(uvt__shard *s) {
         if (t->state != T_PARKED || !t->park || !t->park->abort || (t->flags & TF_ABORT_ASKED)) continue;
         uvt_park_t *p = t->park;
         t->flags |= TF_ABORT_ASKED;
+        any = true;
         if (p->abort(p) == UVT_ABORT_DONE) uvt_unpark(p, UV_ECANCELED);
     }
 }
@@ -280,6 +293,7 @@ void uvt__abort_all_waits(uvt__shard *s) {
 void uvt__deadlock_cancel(uvt__shard *s) {
     s->deadlocked = true;
     uvt__report_tasks(s, "deadlock: nothing can wake these tasks");
+    if (!s->ending) s->end_began = uvt__now(s);
     s->ending = true;
     uvt__cancel_children(s, &s->root->node, (uvt_reason){ .code = UVT_REASON_DEADLOCK });
 }
@@ -376,13 +390,17 @@ void uvt_external_end(void) {
 void uvt__job_out(uvt__shard *s) {
     s->pool_reqs++;
     if (s->jobs_out++ == 0) uvt_external_begin();
+    if (s->ending) arm_end_timer(s);
 }
 
 void uvt__job_back(uvt__shard *s) {
-    s->jobs_out--;
-    if (s->forgiven) return;
     s->pool_reqs--;
-    if (s->jobs_out == 0) uvt_external_end();
+    if (--s->jobs_out == 0) uvt_external_end();
+}
+
+void uvt__job_forgiven(uvt__shard *s) {
+    s->jobs_forgiven++;
+    uvt__job_back(s);
 }
 
 int uvt_stats_get(uvt_stats *out) {

@@ -108,7 +108,8 @@ static void strike(uvt__shard *s, uvt__job *job) {
     if (job->prev) job->prev->next = job->next;
     else s->jobs = job->next;
     if (job->next) job->next->prev = job->prev;
-    uvt__job_back(s);
+    if (job->forgiven) s->jobs_forgiven--;
+    else uvt__job_back(s);
 }
 
 static void arrive(void *arg) {
@@ -135,17 +136,21 @@ static void arrive(void *arg) {
     }
 }
 
-/* The grace period is over: names the jobs that run, and has those that wait never run. They come home as all do: by
- * a message. */
-static void report_jobs(uvt__shard *s) {
+/* The end has waited long enough: names the jobs that run, and has those that wait never run. They come home as all
+ * do: by a message. */
+static void overdue(uvt__shard *s, uint64_t before, bool forgive) {
     for (uvt__job *job = s->jobs; job; job = job->next) {
+        if (job->named || job->submitted > before || s->end_began > before) continue;
         if (job->state == JOB_OUT && uvt__crew_withdraw(&job->item)) {
             job->state = JOB_DROPPED;
             job->status = UV_ECANCELED;
             go_home(job);
-        } else {
-            uvt__report(s, "shutdown: job %s (%s) still runs", name_of(job), place(job->site));
+            continue;
         }
+        uvt__report(s, "shutdown: job %s (%s) still runs", name_of(job), place(job->site));
+        job->named = true;
+        job->forgiven = forgive;
+        if (forgive) uvt__job_forgiven(s);
     }
 }
 
@@ -177,11 +182,12 @@ int uvt__job_submit(uvt__shard *s, uvt__job *job) {
         return rc;
     }
     job->state = JOB_OUT;
+    job->submitted = uvt__now(s);
     job->prev = NULL;
     job->next = s->jobs;
     if (s->jobs) s->jobs->prev = job;
     s->jobs = job;
-    s->jobs_report = report_jobs;
+    s->jobs_overdue = overdue;
     uvt__job_out(s);
     return 0;
 }

@@ -74,6 +74,8 @@ struct uvt__job {
     uint8_t state;        /* home's view: not submitted, out, dropped while it waited, left by its task */
     bool abandon;         /* its task leaves it when cancelled */
     bool panicked;        /* valid at home */
+    bool named, forgiven; /* the runtime's end has reported it, and does not wait for it */
+    uint64_t submitted;   /* ms */
     bool arrived;         /* it is home, and its task has not ended yet */
     atomic_bool ended;    /* fn has returned */
     atomic_bool cancelled; /* uvt_blocking_cancelled */

@@ -87,24 +87,34 @@ void uvt__group_busy(uvt__shard *s) {
 
 /* ---- deadlock ---- */
 
+enum { CANCEL = 1, ABORT, GIVE_UP }; /* stages */
+
 static void on_deadlock(void *arg) {
     uvt__shard *s = uvt__here();
     uvt__group *g = arg;
     uv_mutex_lock(&g->lock);
     unsigned stage = g->stage;
     uv_mutex_unlock(&g->lock);
-    if (stage == 1) uvt__deadlock_cancel(s);
-    else if (stage == 2) uvt__abort_all_waits(s);
-    else uvt__deadlock_give_up(s);
+    if (stage == CANCEL) uvt__deadlock_cancel(s);
+    else if (stage == GIVE_UP) uvt__deadlock_give_up(s);
+    else if (uvt__abort_all_waits(s)) atomic_store(&g->helped, true);
     uvt__maybe_end(s);
 }
 
-/* First everything is cancelled, then waits that shields protect are aborted, then tasks are given up. */
+/* First everything is cancelled, then waits that shields protect are aborted, as long as there are some, then tasks are
+ * given up. */
 void uvt__group_deadlock(uvt__group *g) {
     g->ending = true;
-    g->stage++;
+    if (g->stage < ABORT) g->stage++;
+    else if (!atomic_load(&g->helped)) g->stage = GIVE_UP;
+    atomic_store(&g->helped, false);
     for (unsigned k = 0; k < g->n; k++) order(g, k, &g->orders[k].deadlock, on_deadlock);
-    if (g->stage >= 3) uvt__group_stop(g);
+    if (g->stage == GIVE_UP) uvt__group_stop(g);
+}
+
+void uvt__group_give_up(uvt__group *g) {
+    g->given_up = true;
+    uvt__group_stop(g);
 }
 
 /* ---- threads ---- */
@@ -134,6 +144,9 @@ static int run_shard(uvt__shard *s) {
     while (!s->stopped) uv_run(s->loop, UV_RUN_DEFAULT); /* an empty loop waits for messages all the same */
     int status = s->deadlocked ? UVT_EDEADLK : s->main_result.status;
     uvt__guests_abandon(s);
+    uv_mutex_lock(&g->lock);
+    s->keep_stacks = g->given_up;
+    uv_mutex_unlock(&g->lock);
     int failure = uvt__shard_finish(s);
     uv_mutex_lock(&g->lock);
     if (g->failure == 0) g->failure = failure;

@@ -269,7 +269,6 @@ void uvt__remote_steal(uvt__remote *r, uvt__task *t, uvt_runtime_t *home) {
 static int call_abort(uvt_park_t *p) {
     uvt__remote *r = (uvt__remote *)p->object;
     send_cancel(r, uvt__reason_at(p->task, p->task->scope));
-    if (r->home == r->there) uvt__keep_turning(uvt__here()); /* a host's loop might end with the message in it */
     return UVT_ABORT_LATER;
 }
 

@@ -65,7 +65,7 @@ static void everybody_sleeps(uvt__group *g) {
         if (g->virtual_clock && (second.all & CLOCK_MAY_MOVE) && second.due != UVT_FOREVER) {
             uvt__group_clock(g, second.due);
         } else if (second.all & MESSAGES_ONLY) {
-            if (second.any & FORGIVEN) uvt__group_stop(g);
+            if (second.any & FORGIVEN) uvt__group_give_up(g);
             else uvt__group_deadlock(g);
         }
     }
@@ -81,7 +81,7 @@ static unsigned waits_for(uvt__shard *s) {
     uv_ref((uv_handle_t *)&s->async);
     if (alone && (!s->virtual_clock || s->wheel.armed == 0)) state |= MESSAGES_ONLY;
     if (s->virtual_clock && s->pool_reqs == 0 && s->externals == 0) state |= CLOCK_MAY_MOVE;
-    if (s->forgiven && s->jobs_out) state |= FORGIVEN;
+    if (s->jobs_forgiven > 0) state |= FORGIVEN;
     return state;
 }
 

@@ -18,7 +18,7 @@ static bool break_deadlock(uvt__shard *s) {
 static bool goes_on(uvt__shard *s) {
     if (s->ending && s->root->live == 0) return false;
     if (uv_loop_alive(s->loop) || uvt__mailbox_drain(s)) return true;
-    if (s->forgiven && s->jobs_out) return false; /* what is left waits for jobs that we do not wait for */
+    if (s->jobs_forgiven > 0) return false; /* what is left waits for jobs that we do not wait for */
     return break_deadlock(s);
 }
 

@@ -24,8 +24,10 @@ struct uvt__group {
     bool virtual_clock;
     _Atomic uint64_t clock;     /* ms, of the virtual clock */
     atomic_uint hungry;         /* shards that would take tasks */
+    atomic_bool helped;         /* the last round of aborts has found a wait to abort */
     /* under the lock: */
     bool ending, stopping;
+    bool given_up;              /* tasks are left whose stacks a job may use */
     unsigned quiet;             /* shards that are ending and have no live task */
     unsigned stage;             /* how far the breaking of a deadlock has got */
     int failure;                /* first failure of a detached task */
@@ -39,6 +41,7 @@ void uvt__group_stop(uvt__group *g);     /* it is over, every loop returns; call
 void uvt__group_busy(uvt__shard *s);     /* a shard that may have been quiet has got a task */
 int uvt__run_group(unsigned n, uvt_fn fn, void *arg, const uvt_options *o, const char *site, bool virtual_clock);
 void uvt__group_deadlock(uvt__group *g); /* nothing can wake anybody; called with the lock */
+void uvt__group_give_up(uvt__group *g);  /* what is left waits for jobs that nobody waits for; called with the lock */
 void uvt__group_clock(uvt__group *g, uint64_t now); /* moves the virtual clock (rest.c) */
 unsigned uvt__core_count(void);
 

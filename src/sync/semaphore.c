@@ -86,7 +86,11 @@ int uvt_semaphore_acquire_many(uvt_semaphore_t *s, unsigned n) {
     uvt__lock(s);
     rc = take_or_hook(s, &w, here);
     uvt__unlock(s);
-    return rc > 0 ? uvt_park(&w.wait.park) : rc;
+    if (rc <= 0) return rc;
+    rc = uvt_park(&w.wait.park);
+    uvt__lock(s); /* whoever has woken us may still be at it, and we may be about to free it */
+    uvt__unlock(s);
+    return rc;
 }
 
 int uvt_semaphore_acquire(uvt_semaphore_t *s) {

@@ -38,7 +38,7 @@ static void tries_to_run(void *arg) {
 UVT_TEST(run_inside_a_task_is_refused_in_clear_words) {
     tries_to_run(NULL);
     CHECK_STR(uvt_err_name(UVT_ENESTED), "ENESTED");
-    CHECK(strstr(uvt_strerror(UVT_ENESTED), "already running") != NULL);
+    CHECK(strstr(uvt_strerror(UVT_ENESTED), "await instead") != NULL);
     CHECK_EQ(uvt_yield(), 0); /* and the runtime that was there is none the worse */
 }
 
