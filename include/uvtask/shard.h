@@ -25,7 +25,8 @@ extern "C" {
 
 /* Values of uvt_task_options.place and uvt_set_options.place; 0 is the shard of the caller. */
 #define UVT_ANY (-1)             /* whichever shard gets to it first: idle shards take tasks that have not started */
-#define UVT_ON(k) ((int)(k) + 1) /* on shard k; UV_EINVAL when there are not as many */
+/* On shard k; UV_EINVAL when there are not as many. */
+#define UVT_ON(k) ((unsigned)(k) < 65536 ? (int)(k) + 1 : INT32_MAX)
 
 /* How many shards the runtime has, and which one this is (0 is main's). 0 outside of a runtime.
  * Suspends: never - On cancel: no effect - Thread: any - Errors: none */

@@ -285,7 +285,7 @@ struct uvt__shard {
     bool counted;             /* among the group's quiet ones */
     bool named;               /* the end has named those that take long */
     bool keep_stacks;         /* those in use stay mapped for ever: a forgiven job may point into them */
-    uint64_t end_began;       /* ms, valid when ending */
+    uint64_t end_began;       /* ms: since when jobs are to come back; 0 not yet */
     unsigned tick;            /* picks, for looking at the shared tasks now and then */
     uvt__task *(*take_any)(uvt__shard *s); /* the next of the tasks placed UVT_ANY here, or NULL */
     int (*place)(uvt__shard *s, uvt__task *t, int place); /* has a new task run elsewhere */
@@ -485,6 +485,10 @@ void uvt__deadlock_give_up(uvt__shard *s);
 bool uvt__abort_all_waits(uvt__shard *s);
 extern void (*uvt__group_begin_end)(uvt__shard *s); /* shard/group.c: the other shards' turn */
 extern void (*uvt__group_quiet)(uvt__shard *s);
+extern void (*uvt__group_grace)(uvt__shard *s);
+void uvt__main_returned(uvt__shard *s); /* its body, that is */
+void uvt__grace_begins(uvt__shard *s);
+int uvt__options_check(const uvt_options *o);
 void uvt__handle_opened(uvt__shard *s); /* a uv handle of ours is on the loop ... */
 void uvt__handle_closed(uvt__shard *s); /* ... and its close callback has run; s may be gone afterwards */
 void uvt__main_done(uvt__shard *s, uvt__task *t);

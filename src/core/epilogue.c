@@ -73,6 +73,7 @@ static void wind_up(uvt__shard *s, uvt__task *t) {
 }
 
 void uvt__task_epilogue(uvt__shard *s, uvt__task *t) {
+    if (UNLIKELY(t->flags & TF_MAIN)) uvt__main_returned(s);
     drop_scopes(s, t);
     wind_up(s, t);
     drop_scopes(s, t); /* a defer's */

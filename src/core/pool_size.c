@@ -53,7 +53,8 @@ int uvt__pool_enter(const uvt_options *o) {
     if (size == 0) rc = settle(asked ? asked : default_size());
     else if (asked && asked != size) rc = UV_EALREADY;
     if (rc == 0) {
-        if (o && o->pool_reserve) atomic_store(&reserve, o->pool_reserve);
+        unsigned left = o ? o->pool_reserve : 0;
+        if (left || users == 0) atomic_store(&reserve, left ? left : 1);
         users++;
     }
     pthread_mutex_unlock(&lock);

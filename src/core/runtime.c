@@ -81,6 +81,11 @@ static void on_check(uv_check_t *h) {
 
 /* ---- up ---- */
 
+/* What can be refused before anything is made. */
+int uvt__options_check(const uvt_options *o) {
+    return o && o->stack_size && !uvt__stack_round(o->stack_size) ? UV_EINVAL : 0;
+}
+
 static int take_options(uvt__shard *s, const uvt_options *o) {
     if (o) s->opt = *o;
     if (!s->opt.stack_size) s->opt.stack_size = DEFAULT_STACK;
@@ -211,10 +216,21 @@ static void arm_end_timer(uvt__shard *s) {
     uvt__timer_arm(s, &s->end_timer, uvt__after(s, s->opt.grace_ms));
 }
 
+void uvt__grace_begins(uvt__shard *s) {
+    if (s->end_began) return;
+    s->end_began = uvt__now(s);
+    if (s->jobs_out > 0) arm_end_timer(s);
+}
+
+void uvt__main_returned(uvt__shard *s) {
+    uvt__grace_begins(s);
+    if (s->many) uvt__group_grace(s);
+}
+
 void uvt__begin_end(uvt__shard *s) {
     if (s->ending) return;
     s->ending = true;
-    s->end_began = uvt__now(s);
+    uvt__grace_begins(s);
     if (s->many) uvt__group_begin_end(s);
     /* A task that runs here for another shard's is cancelled by its owner, who may be shielded. */
     for (uvt__node *c = s->root->node.child; c; c = c->next)
@@ -239,6 +255,7 @@ static void teardown(uvt__shard *s) {
 
 void (*uvt__group_begin_end)(uvt__shard *s);
 void (*uvt__group_quiet)(uvt__shard *s);
+void (*uvt__group_grace)(uvt__shard *s);
 
 /* The last task may just have ended. */
 void uvt__maybe_end(uvt__shard *s) {
@@ -293,7 +310,7 @@ bool uvt__abort_all_waits(uvt__shard *s) {
 void uvt__deadlock_cancel(uvt__shard *s) {
     s->deadlocked = true;
     uvt__report_tasks(s, "deadlock: nothing can wake these tasks");
-    if (!s->ending) s->end_began = uvt__now(s);
+    uvt__grace_begins(s);
     s->ending = true;
     uvt__cancel_children(s, &s->root->node, (uvt_reason){ .code = UVT_REASON_DEADLOCK });
 }
@@ -326,7 +343,8 @@ int uvt_attach(uvt_runtime_t **rt, uv_loop_t *loop, const uvt_options *o) {
     uvt__shard *s;
     if (!rt || !loop || (o && o->shards > 1)) return UV_EINVAL;
     if (uvt__here()) return UVT_ENESTED;
-    int rc = uvt__pool_enter(o);
+    int rc = uvt__options_check(o);
+    if (rc == 0) rc = uvt__pool_enter(o);
     if (rc < 0) return rc;
     rc = uvt__shard_new(&s, loop, o, false);
     if (rc < 0) {
@@ -390,7 +408,7 @@ void uvt_external_end(void) {
 void uvt__job_out(uvt__shard *s) {
     s->pool_reqs++;
     if (s->jobs_out++ == 0) uvt_external_begin();
-    if (s->ending) arm_end_timer(s);
+    if (s->end_began) arm_end_timer(s);
 }
 
 void uvt__job_back(uvt__shard *s) {

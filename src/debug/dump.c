@@ -60,7 +60,7 @@ static void report_line(void *arg, const char *text) {
 }
 
 void uvt__report_tasks(uvt__shard *s, const char *headline) {
-    if (!s->opt.report) return;
+    if (!s->opt.report || !s->root->node.child) return;
     uvt__report(s, "%s", headline);
     each_task(s, report_line, s, true);
 }

@@ -106,8 +106,14 @@ int uvt_test_advance(uint64_t ms) {
     uvt__shard *s = uvt__here();
     if (!s || !s->current) return UVT_ENOTASK;
     if (!s->virtual_clock) return UV_EINVAL;
-    s->clock += ms;
-    if (s->many) uvt__group_clock(s->group, s->clock);
+    if (s->many) {
+        uv_mutex_lock(&s->group->lock);
+        s->clock = atomic_load(&s->group->clock) + ms; /* another shard may have moved it on */
+        uvt__group_clock(s->group, s->clock);
+        uv_mutex_unlock(&s->group->lock);
+    } else {
+        s->clock += ms;
+    }
     uvt__wheel_advance(s, s->clock);
     return uvt_yield();
 }

@@ -300,6 +300,13 @@ static bool parse_seed(const char *text) {
     return errno == 0 && *text >= '0' && *text <= '9' && *end == '\0';
 }
 
+static bool parse_shards(const char *text) {
+    char *end;
+    unsigned long n = strtoul(text, &end, 10);
+    opt.shards = (unsigned)n;
+    return *text >= '0' && *text <= '9' && *end == '\0' && n >= 1 && n <= 1024;
+}
+
 static bool parse_seconds(const char *text, double *out) {
     char *end;
     *out = strtod(text, &end);
@@ -321,7 +328,7 @@ static bool parse(int argc, char **argv) {
     const char *env = getenv("UVT_TEST_SEED");
     if (env != NULL && *env != '\0' && !parse_seed(env)) return false;
     env = getenv("UVT_TEST_SHARDS");
-    if (env != NULL && *env != '\0' && (opt.shards = (unsigned)strtoul(env, NULL, 10)) == 0) return false;
+    if (env != NULL && *env != '\0' && !parse_shards(env)) return false;
     env = getenv("UVT_TEST_TIMEOUT_SCALE");
     if (env != NULL && *env != '\0' && !parse_seconds(env, &scale)) return false;
     int c;

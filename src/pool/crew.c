@@ -5,13 +5,15 @@
  * waiting, to get finished requests back. So no runtime's loop has a request of ours, and one may end
  * while a job goes on; and the requests are slots of a table, not parts of what they work for.
  *
- * A slot's thread takes one item after the other, looks about for a moment when there is none, sleeps a little, and
- * goes back to libuv. That saves the way through libuv's queue where work keeps coming. At most for_jobs slots are
- * active, so the reserve is never lent. Where libuv cannot keep a thread for itself (a pool of one) a slot does one
- * item only and gets in line again behind libuv's own work.
+ * A slot's thread takes one item after the other, looks about for a microsecond when there is none, and goes back to
+ * libuv. (To keep it asleep here for the next job would need a sleep with a time limit, which costs more than the way
+ * through libuv's queue: 18 us a round trip instead of 6.) At most for_jobs slots are active, so the reserve is never
+ * lent. Where libuv cannot keep a thread for itself (a pool of one) a slot does one item only and gets in line again
+ * behind libuv's own work.
  *
- * No wake-up is lost: an item that comes is a token for a slot that looks about or sleeps, if one has no token yet;
- * else for a new slot, if there may be one; else every slot is busy and will look into the lanes before it leaves.
+ * Items come without the lock while every thread that may work is at it. That no item is overlooked: who brings one
+ * puts it into the lanes' entrance and then looks whether a thread could be called (spare); a slot that leaves says
+ * so first and then looks into the entrance.
  */
 #include "pool/pool.h"
 #include <unistd.h>
@@ -19,8 +21,7 @@
 #define MOST 1024            /* threads libuv's pool can have */
 #define UNREAPED 64          /* finished requests that may lie about */
 #define SLOTS (2 * MOST + 2 * UNREAPED) /* active ones, and those that have left and are on their way to the loop */
-#define SPIN 200             /* looks before sleeping: a microsecond or two */
-#define LINGER_NS 1000000    /* sleep before the thread goes back */
+#define SPIN 16              /* looks before a thread goes back: about a microsecond */
 
 enum { FREE, QUEUED, ACTIVE, LEFT };
 
@@ -33,19 +34,19 @@ struct slot {
 static uv_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
     uv_loop_t loop;            /* valid while open */
-    uv_cond_t sleepers;        /* valid while open */
     uv_cond_t gone;            /* valid while open: to whoever closes */
     bool open;
-    bool closing;              /* no runtime is left: do not linger */
+    bool closing;              /* somebody waits for gone */
     bool alone;                /* the pool has one thread; valid while open */
     struct slot slots[SLOTS], *free;
     unsigned used;             /* slots that were ever in use */
     unsigned active;           /* slots QUEUED or ACTIVE */
     unsigned busy;             /* those of them that are inside an item */
     unsigned unreaped;         /* slots LEFT */
-    unsigned spinning, asleep; /* those that wait for a token */
-    atomic_uint tokens;        /* written under the lock */
-} crew;
+    unsigned spinning;         /* slots that look about */
+    atomic_uint tokens;        /* items that were brought for them; written under the lock */
+    atomic_bool spare;         /* there could be one more thread at work; written under the lock */
+} crew = { .spare = true };
 
 void uvt__crew_lock(void) {
     uv_mutex_lock(&lock);
@@ -83,24 +84,22 @@ static int start_slot(void) {
     return 0;
 }
 
-/* Sees to it that one more thread looks for work, if there may be one. */
-static int call_one(void) {
-    unsigned waiting = crew.spinning + crew.asleep, tokens = atomic_load_explicit(&crew.tokens, memory_order_relaxed);
-    if (tokens < waiting) {
-        atomic_store_explicit(&crew.tokens, tokens + 1, memory_order_relaxed);
-        if (tokens + 1 > crew.spinning) uv_cond_signal(&crew.sleepers);
-        return 0;
-    }
+static void count_spare(void) {
     unsigned for_jobs;
     uvt_pool_size(NULL, &for_jobs);
-    return crew.active < for_jobs ? start_slot() : 0;
+    bool spare = crew.active < for_jobs || atomic_load_explicit(&crew.tokens, memory_order_relaxed) < crew.spinning;
+    if (spare != atomic_load_explicit(&crew.spare, memory_order_relaxed)) atomic_store(&crew.spare, spare);
 }
 
-static bool take_token(void) {
-    unsigned tokens = atomic_load_explicit(&crew.tokens, memory_order_relaxed);
-    if (tokens == 0) return false;
-    atomic_store_explicit(&crew.tokens, tokens - 1, memory_order_relaxed);
-    return true;
+/* Sees to it that one more thread looks for work, if there may be one. */
+static int call_one(void) {
+    unsigned tokens = atomic_load_explicit(&crew.tokens, memory_order_relaxed), for_jobs;
+    int rc = 0;
+    uvt_pool_size(NULL, &for_jobs);
+    if (tokens < crew.spinning) atomic_store_explicit(&crew.tokens, tokens + 1, memory_order_relaxed);
+    else if (crew.active < for_jobs) rc = start_slot();
+    count_spare();
+    return rc;
 }
 
 static inline void relax(void) {
@@ -111,31 +110,29 @@ static inline void relax(void) {
 #endif
 }
 
-/* Nothing to do: waits for a token. False: the thread is to go back. */
-static bool linger(void) {
-    if (crew.closing || crew.alone) return false;
+/* Nothing to do: looks about for a moment. */
+static void look_about(void) {
     crew.spinning++;
+    count_spare();
     uv_mutex_unlock(&lock);
     for (int i = 0; i < SPIN && atomic_load_explicit(&crew.tokens, memory_order_relaxed) == 0; i++) relax();
     uv_mutex_lock(&lock);
     crew.spinning--;
-    if (take_token()) return true;
-    crew.asleep++;
-    uint64_t now = uv_hrtime(), until = now + LINGER_NS;
-    bool token;
-    while (!(token = take_token()) && !crew.closing && now < until) {
-        uv_cond_timedwait(&crew.sleepers, &lock, until - now);
-        now = uv_hrtime();
-    }
-    crew.asleep--;
-    return token;
+    unsigned tokens = atomic_load_explicit(&crew.tokens, memory_order_relaxed);
+    if (tokens > 0) atomic_store_explicit(&crew.tokens, tokens - 1, memory_order_relaxed);
+    count_spare();
 }
 
 /* Leaves; false when there is work for which no other thread would come. */
 static bool leave(struct slot *me) {
-    if (crew.alone && !crew.closing && !uvt__lanes_idle() && start_slot() < 0) return false;
-    me->state = LEFT;
     crew.active--;
+    count_spare(); /* before the entrance is looked at once more */
+    if (!uvt__lanes_idle() && (!crew.alone || start_slot() < 0)) {
+        crew.active++;
+        count_spare();
+        return false;
+    }
+    me->state = LEFT;
     crew.unreaped++;
     if (crew.closing) uv_cond_signal(&crew.gone);
     return true;
@@ -148,17 +145,20 @@ static void work(uv_work_t *req) {
     uvt__item *it, *done = NULL;
     const uvt__item_kind *kind = NULL;
     uint64_t now = uv_hrtime();
-    bool stays = true;
+    bool stays = true, looked = false;
     uv_mutex_lock(&lock);
     me->state = ACTIVE;
     for (;;) {
         it = stays ? uvt__lane_take(now) : NULL;
         if (!it && !done) {
-            if ((!stays || !linger()) && leave(me)) break;
-            stays = true;
+            if (stays && !looked && !crew.alone && !crew.closing) look_about();
+            else if (leave(me)) break;
+            else stays = true;
+            looked = !looked;
             now = uv_hrtime();
             continue;
         }
+        looked = false;
         if (it) {
             crew.busy++;
             if (UNLIKELY(crew.closing)) uv_cond_signal(&crew.gone);
@@ -189,7 +189,6 @@ static void close_crew(void) {
     uv_mutex_lock(&lock);
     if (crew.open) {
         crew.closing = true;
-        uv_cond_broadcast(&crew.sleepers);
         for (unsigned i = 0; i < crew.used; i++) {
             struct slot *other = &crew.slots[i];
             if (other->state != QUEUED || uv_cancel((uv_req_t *)&other->req) < 0) continue;
@@ -202,10 +201,11 @@ static void close_crew(void) {
         if (crew.active == 0) {
             int rc = uv_loop_close(&crew.loop);
             UVT_ASSERT(rc == 0, "the crew's loop has requests at its end");
-            uv_cond_destroy(&crew.sleepers);
             uv_cond_destroy(&crew.gone);
             crew.open = false;
         }
+        crew.closing = false;
+        count_spare();
     }
     uv_mutex_unlock(&lock);
 }
@@ -215,20 +215,13 @@ static int open_crew(void) {
     int rc;
     uvt_pool_size(&threads, NULL);
     crew.alone = threads == 1;
-    crew.closing = false;
-    if (crew.open) return 0;
     crew.loop.backend_fd = -1;
     if ((rc = UVT_UV(uv_loop_init(&crew.loop))) < 0) {
         /* libuv 1.44 leaves its epoll descriptor open when it fails half way. */
         if (crew.loop.backend_fd >= 0) close(crew.loop.backend_fd);
         return rc;
     }
-    if ((rc = UVT_UV(uv_cond_init(&crew.sleepers))) < 0) {
-        uv_loop_close(&crew.loop);
-        return rc;
-    }
     if ((rc = UVT_UV(uv_cond_init(&crew.gone))) < 0) {
-        uv_cond_destroy(&crew.sleepers);
         uv_loop_close(&crew.loop);
         return rc;
     }
@@ -242,13 +235,15 @@ static int open_crew(void) {
 int uvt__crew_submit(uvt__item *it) {
     it->copies = 1;
     it->since = uv_hrtime();
+    uvt__lane_offer(it);
+    if (!atomic_load(&crew.spare)) return 0;
     uv_mutex_lock(&lock);
-    int rc = LIKELY(crew.open && !crew.closing) ? 0 : open_crew();
-    if (rc == 0 && uvt__lane_has_room(it->lane)) {
-        rc = call_one();
-        if (rc < 0 && crew.active > 0) rc = 0; /* they will get to it */
+    int rc = crew.open ? 0 : open_crew();
+    if (rc == 0 && uvt__lane_wants(it)) rc = call_one(); /* unless a thread has taken it meanwhile */
+    if (rc < 0) {
+        if (crew.active > 0) rc = 0; /* they will get to it */
+        else uvt__lane_unlink(it);
     }
-    if (rc == 0) uvt__lane_push(it);
     uv_mutex_unlock(&lock);
     return rc == 0 || rc == UV_ENOMEM ? rc : UV_EAGAIN;
 }
@@ -256,27 +251,24 @@ int uvt__crew_submit(uvt__item *it) {
 bool uvt__crew_withdraw(uvt__item *it) {
     uv_mutex_lock(&lock);
     bool waited = it->copies > 0;
-    if (waited) uvt__lane_withdraw(it);
+    if (waited) uvt__lane_drop(it);
     uv_mutex_unlock(&lock);
     return waited;
 }
 
 void uvt__crew_call(uvt__item *it, unsigned copies) {
-    it->copies = copies;
-    it->since = 0; /* nobody asks how long it waited */
     uv_mutex_lock(&lock);
     if (crew.open && !crew.closing) {
-        uvt__lane_push(it);
+        it->copies = copies;
+        uvt__lane_offer(it);
         for (unsigned i = 0; i < copies && call_one() == 0; i++) {}
-    } else {
-        it->copies = 0;
     }
     uv_mutex_unlock(&lock);
 }
 
 void uvt__crew_dismiss(uvt__item *it, uv_cond_t *none_inside) {
     uv_mutex_lock(&lock);
-    if (it->copies > 0) uvt__lane_withdraw(it);
+    if (it->copies > 0) uvt__lane_unlink(it);
     while (it->inside > 0) uv_cond_wait(none_inside, &lock);
     uv_mutex_unlock(&lock);
 }

@@ -8,7 +8,8 @@
  * Two lanes are our own: the parallel loops that tasks wait for, and what loops ask of other threads. They take
  * their turns like the others, and no limit but the crew's holds for them.
  *
- * All of it is under the crew's lock.
+ * All of it is under the crew's lock, except the entrance: there an item may be put at any time, and whoever has the
+ * lock brings what is there into the lanes, in the order it came.
  */
 #include "pool/pool.h"
 #include <string.h>
@@ -29,6 +30,7 @@ struct uvt__lane {
 static uvt__lane lanes[LANES]; /* 0 the default one, then those that were made, LOOPS, HELPERS */
 static atomic_int made; /* a lane is complete before it is counted */
 static uvt__lane *turns, *last_turn;
+static _Atomic(uvt__item *) entrance; /* the newest; each one's next is the one before it */
 
 uvt__lane *const uvt__lane_loops = &lanes[LOOPS];
 uvt__lane *const uvt__lane_helpers = &lanes[HELPERS];
@@ -52,21 +54,14 @@ static void line_up(uvt__lane *l) {
     last_turn = l;
 }
 
-bool uvt__lanes_idle(void) {
-    while (turns && !runnable(turns)) { /* its work was withdrawn */
-        turns->in_turn = false;
-        turns = turns->next_turn;
-    }
-    return !turns;
-}
-
 /* ---- items ---- */
 
-bool uvt__lane_has_room(const uvt__lane *l) {
-    return l->limit == 0 || l->running + l->waiting < l->limit;
+void uvt__lane_offer(uvt__item *it) {
+    it->next = atomic_load_explicit(&entrance, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak(&entrance, &it->next, it)) {}
 }
 
-void uvt__lane_push(uvt__item *it) {
+static void enter(uvt__item *it) {
     uvt__lane *l = it->lane;
     it->next = NULL;
     it->prev = l->tail;
@@ -75,6 +70,27 @@ void uvt__lane_push(uvt__item *it) {
     l->tail = it;
     l->waiting++;
     line_up(l);
+}
+
+/* The reads are ordered with the crew's saying who is spare. */
+static void let_in(void) {
+    if (!atomic_load(&entrance)) return;
+    uvt__item *it = atomic_exchange(&entrance, NULL), *oldest = NULL;
+    for (uvt__item *before; it; it = before) {
+        before = it->next;
+        it->next = oldest;
+        oldest = it;
+    }
+    for (uvt__item *after; oldest; oldest = after) {
+        after = oldest->next;
+        enter(oldest);
+    }
+}
+
+bool uvt__lane_wants(const uvt__item *it) {
+    const uvt__lane *l = it->lane;
+    let_in();
+    return it->copies > 0 && (l->limit == 0 || l->running + l->waiting <= l->limit);
 }
 
 static void unlink_item(uvt__item *it) {
@@ -87,9 +103,23 @@ static void unlink_item(uvt__item *it) {
     it->copies = 0;
 }
 
-void uvt__lane_withdraw(uvt__item *it) {
+void uvt__lane_unlink(uvt__item *it) {
+    let_in();
     unlink_item(it);
+}
+
+void uvt__lane_drop(uvt__item *it) {
+    uvt__lane_unlink(it);
     it->lane->dropped++;
+}
+
+bool uvt__lanes_idle(void) {
+    let_in();
+    while (turns && !runnable(turns)) { /* its work was withdrawn */
+        turns->in_turn = false;
+        turns = turns->next_turn;
+    }
+    return !turns;
 }
 
 uvt__item *uvt__lane_take(uint64_t now) {
@@ -152,6 +182,7 @@ int uvt_lane_stats_get(uvt_lane_t lane, uvt_lane_stats *out) {
     const uvt__lane *l = uvt__lane_of(lane);
     if (!out || !l) return UV_EINVAL;
     uvt__crew_lock();
+    let_in();
     *out = (uvt_lane_stats){ .limit = l->limit, .running = l->running, .waiting = l->waiting, .started = l->started,
                              .dropped = l->dropped, .waited_us = l->waited / 1000, .longest_us = l->longest / 1000 };
     uvt__crew_unlock();

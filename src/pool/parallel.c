@@ -151,14 +151,16 @@ static size_t threads_for(const loop *l) {
 
 static int run_loop(loop *l) {
     int rc;
+    void *memory = NULL;
     uvt__task *t = uvt__current();
     if (!t && uvt__here()) return UVT_ENOTASK;
     if (l->n == 0) return 0;
     l->threads = threads_for(l);
     if (l->reduce) {
         l->stride = (l->size + LINE - 1) / LINE * LINE + LINE;
-        if (l->stride < l->size || l->stride > SIZE_MAX / l->threads) return UV_ENOMEM;
-        if (!(l->accs = uvt__alloc(l->stride * l->threads))) return UV_ENOMEM;
+        if (l->stride < l->size || l->stride > (SIZE_MAX - LINE) / l->threads) return UV_ENOMEM;
+        if (!(memory = uvt__alloc(l->stride * l->threads + LINE))) return UV_ENOMEM;
+        l->accs = (char *)(((uintptr_t)memory + LINE - 1) & ~(uintptr_t)(LINE - 1));
     }
     if (t) {
         uvt__job *job;
@@ -173,7 +175,7 @@ static int run_loop(loop *l) {
         rc = lead(l);
         if (held) uvt__pool_leave();
     }
-    uvt__free(l->accs);
+    uvt__free(memory);
     return rc;
 }
 

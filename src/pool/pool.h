@@ -36,9 +36,10 @@ struct uvt__item {
 uvt__lane *uvt__lane_of(uvt_lane_t lane);      /* NULL when there is none */
 extern uvt__lane *const uvt__lane_loops;       /* parallel loops of tasks; counted nowhere */
 extern uvt__lane *const uvt__lane_helpers;     /* loops' calls for helpers */
-bool uvt__lane_has_room(const uvt__lane *l);   /* for one more to run, after those that wait */
-void uvt__lane_push(uvt__item *it);
-void uvt__lane_withdraw(uvt__item *it);        /* out of the lane, in which it is */
+void uvt__lane_offer(uvt__item *it);           /* puts it into the entrance; this alone needs no lock */
+bool uvt__lane_wants(const uvt__item *it);     /* it waits, and a thread that came could begin it, or one before it */
+void uvt__lane_unlink(uvt__item *it);          /* it waits */
+void uvt__lane_drop(uvt__item *it);            /* the same, and counts it as cancelled */
 uvt__item *uvt__lane_take(uint64_t now);       /* the next in turn, with one more inside; NULL */
 void uvt__lane_leave(uvt__item *it);           /* one thread less inside */
 bool uvt__lanes_idle(void);                    /* uvt__lane_take would find nothing */

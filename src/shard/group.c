@@ -18,6 +18,23 @@ unsigned uvt__core_count(void) {
     return uv_available_parallelism();
 }
 
+static void order(uvt__group *g, unsigned k, uvt__msg *msg, void (*fn)(void *)) {
+    *msg = (uvt__msg){ .fn = fn, .arg = g, .embedded = true };
+    (void)uvt__post_embedded(g->box[k], msg); /* a shard that has ended needs no order */
+}
+
+static void on_grace(void *arg) {
+    (void)arg;
+    uvt__grace_begins(uvt__here());
+}
+
+/* The main task's body has returned: on the other shards the time for jobs runs, too. */
+static void grace(uvt__shard *s) {
+    uvt__group *g = s->group;
+    for (unsigned k = 0; k < g->n; k++)
+        if (k != s->mailbox->index) order(g, k, &g->orders[k].grace, on_grace);
+}
+
 unsigned uvt_shard_count(void) {
     uvt__shard *s = uvt__here();
     return !s ? 0 : s->many ? s->group->n : 1;
@@ -26,11 +43,6 @@ unsigned uvt_shard_count(void) {
 unsigned uvt_shard_index(void) {
     uvt__shard *s = uvt__here();
     return s ? s->mailbox->index : 0;
-}
-
-static void order(uvt__group *g, unsigned k, uvt__msg *msg, void (*fn)(void *)) {
-    *msg = (uvt__msg){ .fn = fn, .arg = g, .embedded = true };
-    (void)uvt__post_embedded(g->box[k], msg); /* a shard that has ended needs no order */
 }
 
 /* ---- the end ---- */
@@ -131,6 +143,22 @@ static void pin(const cpu_set_t *all, unsigned k) {
         (void)sched_setaffinity(0, sizeof one, &one);
         return;
     }
+}
+
+static void nothing(uv_work_t *req) {
+    (void)req;
+}
+
+/* Has libuv make its pool now: its threads would keep the core of whoever uses it first. */
+static int make_pool(void) {
+    uv_loop_t loop;
+    uv_work_t req;
+    int rc = UVT_UV(uv_loop_init(&loop));
+    if (rc < 0) return rc;
+    rc = UVT_UV(uv_queue_work(&loop, &req, nothing, NULL));
+    uv_run(&loop, UV_RUN_DEFAULT);
+    uv_loop_close(&loop);
+    return rc;
 }
 
 static bool cores(cpu_set_t *all) {
@@ -268,12 +296,13 @@ int uvt__run_group(unsigned n, uvt_fn fn, void *arg, const uvt_options *o, const
     if (!g) return rc;
     uvt__group_begin_end = begin_end;
     uvt__group_quiet = quiet;
+    uvt__group_grace = grace;
     rc = make_shards(g, o);
     if (rc < 0) {
         finish_idle(g, 0);
     } else {
 #if defined(__linux__)
-        g->pinned = o && o->pin && cores(&g->cores);
+        g->pinned = o && o->pin && make_pool() == 0 && cores(&g->cores);
         if (g->pinned) pin(&g->cores, 0);
 #endif
         rc = run_threads(g, fn, arg, site);

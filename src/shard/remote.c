@@ -143,7 +143,7 @@ void uvt__guests_abandon(uvt__shard *s) {
         uvt__remote *r = CONTAINER_OF(t->guest, uvt__remote, as_guest);
         r->guest = NULL;
         if (r->foreign) {
-            r->foreign->status = UVT_EDEADLK;
+            r->foreign->status = s->deadlocked ? UVT_EDEADLK : UV_ETIMEDOUT;
             uv_sem_post(&r->foreign->done);
         }
         unref(r);

@@ -113,8 +113,9 @@ static void spin(uvt__shard *s) {
             if (s->yielded.head || s->ready.head || s->inbox || s->stopped) return;
             until = uv_hrtime() + s->opt.spin_us * (uint64_t)1000;
             turns++;
-        } else if (uv_hrtime() >= until) {
-            return;
+        } else {
+            uint64_t now = uv_hrtime();
+            if (now >= until || now / 1000000 >= uvt__wheel_next(&s->wheel)) return;
         }
         uvt__cpu_relax();
     }

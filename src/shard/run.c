@@ -42,10 +42,11 @@ static int run_alone(uvt_fn fn, void *arg, const uvt_options *o, const char *sit
 
 int uvt__run_with(uvt_fn fn, void *arg, const uvt_options *o, const char *site, bool virtual_clock) {
     unsigned n = o && o->shards ? o->shards : 1;
-    if (n == UVT_PER_CORE) n = uvt__core_count();
+    if (n == UVT_PER_CORE) n = uvt__core_count() < MOST_SHARDS ? uvt__core_count() : MOST_SHARDS;
     if (!fn || n > MOST_SHARDS) return UV_EINVAL;
     if (uvt__here()) return UVT_ENESTED;
-    int rc = uvt__pool_enter(o);
+    int rc = uvt__options_check(o);
+    if (rc == 0) rc = uvt__pool_enter(o);
     if (rc < 0) return rc;
     rc = n == 1 ? run_alone(fn, arg, o, site, virtual_clock) : uvt__run_group(n, fn, arg, o, site, virtual_clock);
     uvt__pool_leave();

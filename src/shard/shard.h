@@ -32,7 +32,7 @@ struct uvt__group {
     unsigned stage;             /* how far the breaking of a deadlock has got */
     int failure;                /* first failure of a detached task */
     struct uvt__orders {        /* one per shard, its own messages; each is on its way at most once */
-        uvt__msg end, deadlock, stop;
+        uvt__msg grace, end, deadlock, stop;
     } *orders;
 };
 

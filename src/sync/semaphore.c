@@ -136,7 +136,7 @@ int uvt_semaphore_set_limit(uvt_semaphore_t *s, unsigned limit) {
 }
 
 void uvt_semaphore_close(uvt_semaphore_t *s) {
-    if (!s) return;
+    if (check(s, 0) < 0) return;
     uvt__lock(s);
     s->closed = true;
     for (uvt__wait *w; (w = s->waiters.head) != NULL;) {
