@@ -5,11 +5,11 @@
  * waiting, to get finished requests back. So no runtime's loop has a request of ours, and one may end
  * while a job goes on; and the requests are slots of a table, not parts of what they work for.
  *
- * A slot's thread takes one item after the other, looks about for a microsecond when there is none, and goes back to
- * libuv. (To keep it asleep here for the next job would need a sleep with a time limit, which costs more than the way
- * through libuv's queue: 18 us a round trip instead of 6.) At most for_jobs slots are active, so the reserve is never
- * lent. Where libuv cannot keep a thread for itself (a pool of one) a slot does one item only and gets in line again
- * behind libuv's own work.
+ * A slot's thread takes one item after the other, and goes back to libuv when there is none; but one stays and waits
+ * for the next item, without a time limit (which alone costs 10 us), so jobs that come one by one cost what they
+ * would without lanes. It is called after the lock was left, or it would wake up only to wait for that. At most
+ * for_jobs slots are active, so the reserve is never lent. Where libuv cannot keep a thread for itself (a pool of one)
+ * a slot does one item only and gets in line again behind libuv's own work.
  *
  * Items come without the lock while every thread that may work is at it. That no item is overlooked: who brings one
  * puts it into the lanes' entrance and then looks whether a thread could be called (spare); a slot that leaves says
@@ -21,7 +21,6 @@
 #define MOST 1024            /* threads libuv's pool can have */
 #define UNREAPED 64          /* finished requests that may lie about */
 #define SLOTS (2 * MOST + 2 * UNREAPED) /* active ones, and those that have left and are on their way to the loop */
-#define SPIN 16              /* looks before a thread goes back: about a microsecond */
 
 enum { FREE, QUEUED, ACTIVE, LEFT };
 
@@ -29,12 +28,16 @@ struct slot {
     uv_work_t req;
     struct slot *next; /* FREE: the next one */
     int state;
+    bool called;       /* under crew.waiting: it may stop waiting */
 };
 
 static uv_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static uv_mutex_t call_lock = PTHREAD_MUTEX_INITIALIZER; /* of the slots' called; no other is taken under it */
 static struct {
     uv_loop_t loop;            /* valid while open */
     uv_cond_t gone;            /* valid while open: to whoever closes */
+    uv_cond_t call;            /* valid while open: to slots that wait; for a moment there may be two */
+    struct slot *waiter;       /* the slot that waits for an item, until it is called */
     bool open;
     bool closing;              /* somebody waits for gone */
     bool alone;                /* the pool has one thread; valid while open */
@@ -43,8 +46,6 @@ static struct {
     unsigned active;           /* slots QUEUED or ACTIVE */
     unsigned busy;             /* those of them that are inside an item */
     unsigned unreaped;         /* slots LEFT */
-    unsigned spinning;         /* slots that look about */
-    atomic_uint tokens;        /* items that were brought for them; written under the lock */
     atomic_bool spare;         /* there could be one more thread at work; written under the lock */
 } crew = { .spare = true };
 
@@ -70,6 +71,13 @@ static void reaped(uv_work_t *req, int status) {
 
 static void work(uv_work_t *req);
 
+static void count_spare(void) {
+    unsigned for_jobs;
+    uvt_pool_size(NULL, &for_jobs);
+    bool spare = crew.active < for_jobs || crew.waiter;
+    if (spare != atomic_load_explicit(&crew.spare, memory_order_relaxed)) atomic_store(&crew.spare, spare);
+}
+
 static int start_slot(void) {
     if (crew.unreaped >= UNREAPED) uv_run(&crew.loop, UV_RUN_NOWAIT);
     struct slot *me = crew.free ? crew.free : &crew.slots[crew.used];
@@ -84,43 +92,50 @@ static int start_slot(void) {
     return 0;
 }
 
-static void count_spare(void) {
+/* Sees to it that one more thread looks for work, if there may be one: a new one, or *waiter, to be woken when the lock
+ * has been left. */
+static int call_one(struct slot **waiter) {
     unsigned for_jobs;
-    uvt_pool_size(NULL, &for_jobs);
-    bool spare = crew.active < for_jobs || atomic_load_explicit(&crew.tokens, memory_order_relaxed) < crew.spinning;
-    if (spare != atomic_load_explicit(&crew.spare, memory_order_relaxed)) atomic_store(&crew.spare, spare);
-}
-
-/* Sees to it that one more thread looks for work, if there may be one. */
-static int call_one(void) {
-    unsigned tokens = atomic_load_explicit(&crew.tokens, memory_order_relaxed), for_jobs;
     int rc = 0;
     uvt_pool_size(NULL, &for_jobs);
-    if (tokens < crew.spinning) atomic_store_explicit(&crew.tokens, tokens + 1, memory_order_relaxed);
-    else if (crew.active < for_jobs) rc = start_slot();
+    if (crew.waiter) {
+        *waiter = crew.waiter;
+        crew.waiter = NULL;
+    } else if (crew.active < for_jobs) {
+        rc = start_slot();
+    }
     count_spare();
     return rc;
 }
 
-static inline void relax(void) {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
+static void wake(struct slot *waiter) {
+    if (!waiter) return;
+    uv_mutex_lock(&call_lock);
+    waiter->called = true;
+    uv_mutex_unlock(&call_lock);
+    uv_cond_broadcast(&crew.call);
 }
 
-/* Nothing to do: looks about for a moment. */
-static void look_about(void) {
-    crew.spinning++;
-    count_spare();
+/* Waits for an item unless another slot does, with the lock held; false when it does not. What it has done is off the
+ * books and goes home first. */
+static bool wait_for_item(struct slot *me, uvt__item **done) {
+    if (crew.alone || crew.closing || crew.waiter) return false;
+    crew.waiter = me;
+    me->called = false;
+    count_spare(); /* before the entrance is looked at once more */
+    if (!uvt__lanes_idle()) {
+        crew.waiter = NULL;
+        count_spare();
+        return true;
+    }
     uv_mutex_unlock(&lock);
-    for (int i = 0; i < SPIN && atomic_load_explicit(&crew.tokens, memory_order_relaxed) == 0; i++) relax();
+    if (*done) (*done)->kind->home(*done);
+    *done = NULL;
+    uv_mutex_lock(&call_lock);
+    while (!me->called) uv_cond_wait(&crew.call, &call_lock);
+    uv_mutex_unlock(&call_lock);
     uv_mutex_lock(&lock);
-    crew.spinning--;
-    unsigned tokens = atomic_load_explicit(&crew.tokens, memory_order_relaxed);
-    if (tokens > 0) atomic_store_explicit(&crew.tokens, tokens - 1, memory_order_relaxed);
-    count_spare();
+    return true;
 }
 
 /* Leaves; false when there is work for which no other thread would come. */
@@ -138,48 +153,40 @@ static bool leave(struct slot *me) {
     return true;
 }
 
-/* A slot's thread. What an item still has to do when it is off our books (home) is done in the same turn without the
- * lock as the next item, so that an item costs one lock. */
+/* A slot's thread. What an item still has to do when it is off our books (home) is done without the lock in one go
+ * with the next item, or when the slot has left, so that an item costs one lock. */
 static void work(uv_work_t *req) {
     struct slot *me = req->data;
     uvt__item *it, *done = NULL;
     const uvt__item_kind *kind = NULL;
     uint64_t now = uv_hrtime();
-    bool stays = true, looked = false;
+    bool stays = true;
     uv_mutex_lock(&lock);
     me->state = ACTIVE;
     for (;;) {
         it = stays ? uvt__lane_take(now) : NULL;
-        if (!it && !done) {
-            if (stays && !looked && !crew.alone && !crew.closing) look_about();
-            else if (leave(me)) break;
-            else stays = true;
-            looked = !looked;
+        if (!it) {
+            if ((!stays || !wait_for_item(me, &done)) && leave(me)) break;
+            stays = true;
             now = uv_hrtime();
             continue;
         }
-        looked = false;
-        if (it) {
-            crew.busy++;
-            if (UNLIKELY(crew.closing)) uv_cond_signal(&crew.gone);
-        }
+        crew.busy++;
+        if (UNLIKELY(crew.closing)) uv_cond_signal(&crew.gone);
         uv_mutex_unlock(&lock);
         if (done) kind->home(done);
-        done = NULL;
-        if (it) {
-            kind = it->kind;
-            kind->run(it);
-            now = uv_hrtime();
-        }
+        kind = it->kind;
+        kind->run(it);
+        now = uv_hrtime();
         uv_mutex_lock(&lock);
-        if (!it) continue;
         crew.busy--;
-        if (kind->home) done = it;
+        done = kind->home ? it : NULL;
         uvt__lane_leave(it);
         if (kind->left && it->inside == 0) kind->left(it);
         stays = !crew.alone;
     }
     uv_mutex_unlock(&lock);
+    if (done) kind->home(done);
 }
 
 /* ---- open and close ---- */
@@ -188,7 +195,10 @@ static void work(uv_work_t *req) {
 static void close_crew(void) {
     uv_mutex_lock(&lock);
     if (crew.open) {
+        struct slot *waiter = crew.waiter;
         crew.closing = true;
+        crew.waiter = NULL;
+        wake(waiter);
         for (unsigned i = 0; i < crew.used; i++) {
             struct slot *other = &crew.slots[i];
             if (other->state != QUEUED || uv_cancel((uv_req_t *)&other->req) < 0) continue;
@@ -201,6 +211,7 @@ static void close_crew(void) {
         if (crew.active == 0) {
             int rc = uv_loop_close(&crew.loop);
             UVT_ASSERT(rc == 0, "the crew's loop has requests at its end");
+            uv_cond_destroy(&crew.call);
             uv_cond_destroy(&crew.gone);
             crew.open = false;
         }
@@ -225,6 +236,11 @@ static int open_crew(void) {
         uv_loop_close(&crew.loop);
         return rc;
     }
+    if ((rc = UVT_UV(uv_cond_init(&crew.call))) < 0) {
+        uv_cond_destroy(&crew.gone);
+        uv_loop_close(&crew.loop);
+        return rc;
+    }
     crew.open = true;
     uvt__pool_close = close_crew;
     return 0;
@@ -237,14 +253,16 @@ int uvt__crew_submit(uvt__item *it) {
     it->since = uv_hrtime();
     uvt__lane_offer(it);
     if (!atomic_load(&crew.spare)) return 0;
+    struct slot *waiter = NULL;
     uv_mutex_lock(&lock);
     int rc = crew.open ? 0 : open_crew();
-    if (rc == 0 && uvt__lane_wants(it)) rc = call_one(); /* unless a thread has taken it meanwhile */
+    if (rc == 0 && uvt__lane_wants(it)) rc = call_one(&waiter); /* unless a thread has taken it meanwhile */
     if (rc < 0) {
         if (crew.active > 0) rc = 0; /* they will get to it */
         else uvt__lane_unlink(it);
     }
     uv_mutex_unlock(&lock);
+    wake(waiter);
     return rc == 0 || rc == UV_ENOMEM ? rc : UV_EAGAIN;
 }
 
@@ -257,13 +275,15 @@ bool uvt__crew_withdraw(uvt__item *it) {
 }
 
 void uvt__crew_call(uvt__item *it, unsigned copies) {
+    struct slot *waiter = NULL; /* there is one at most */
     uv_mutex_lock(&lock);
     if (crew.open && !crew.closing) {
         it->copies = copies;
         uvt__lane_offer(it);
-        for (unsigned i = 0; i < copies && call_one() == 0; i++) {}
+        for (unsigned i = 0; i < copies && call_one(&waiter) == 0; i++) {}
     }
     uv_mutex_unlock(&lock);
+    wake(waiter);
 }
 
 void uvt__crew_dismiss(uvt__item *it, uv_cond_t *none_inside) {
