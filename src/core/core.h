@@ -191,11 +191,12 @@ typedef struct uvt__stack_class uvt__stack_class;
 
 /* What other threads may touch of a shard; it outlives the loop (mailbox.c). */
 struct uvt_runtime {
+    atomic_int refs;
+    char apart[64];           /* posters write the next one, whoever comes and goes the last one */
     _Atomic(uvt__msg *) head; /* newest message not taken yet, or a mark: AWAKE, ASLEEP, CLOSED */
     atomic_uint woken;        /* times a poster has replaced ASLEEP and is done with the async */
     unsigned owed;            /* times the loop has seen ASLEEP replaced; the loop's thread only */
     bool dozes;               /* between two polls: take the mark AWAKE, so that posts need no wake-up */
-    atomic_int refs;
     uv_async_t *async;        /* valid while not closed */
     _Atomic(uvt__shard *) shard; /* NULL after the end; only the loop's thread follows it */
     uint64_t tag;             /* upper 16 bits of the shard's ids */
@@ -211,7 +212,10 @@ struct uvt_runtime {
         atomic_uint out;      /* tasks of others that it has taken and whose homes have not heard of the end */
         _Atomic(struct uvt__remote *) back; /* the records of those that have ... */
         struct uvt__remote *bags; /* ... and those taken from there; the loop's thread only */
-        unsigned haul;        /* how many to take at a time; the loop's thread only */
+        unsigned haul;        /* the loop's thread only, as the rest: how many more than one to take at a time ... */
+        unsigned got;         /* ... how many were taken last and have not run yet ... */
+        bool naps;            /* ... and whether it has left off taking for a moment */
+        uvt__timer_t nap;     /* until then */
     } any;
     struct {                  /* what the shard waits for while ASLEEP (shard/rest.c); set before it */
         atomic_uint epoch;    /* how often it has woken */

@@ -248,6 +248,7 @@ void uvt__main_done(uvt__shard *s, uvt__task *t) {
 static void teardown(uvt__shard *s) {
     s->end_due = false;
     uvt__timer_disarm(s, &s->end_timer);
+    uvt__timer_disarm(s, &s->mailbox->any.nap);
     uvt__registry_remove(s->mailbox);
     uvt__mailbox_close(s->mailbox);
     close_hooks(s);

@@ -46,7 +46,7 @@ static struct {
     unsigned active;           /* slots QUEUED or ACTIVE */
     unsigned busy;             /* those of them that are inside an item */
     unsigned unreaped;         /* slots LEFT */
-    atomic_bool spare;         /* there could be one more thread at work; written under the lock */
+    _Alignas(64) atomic_bool spare; /* there could be one more thread at work; written under the lock */
 } crew = { .spare = true };
 
 void uvt__crew_lock(void) {

@@ -64,10 +64,12 @@ static void run(uvt__item *it) {
 
 static void arrive(void *arg);
 
+/* The mailbox is there: its shard waits for the job, or the job holds it. */
 static void go_home(uvt__job *job) {
-    uvt_runtime_t *home = job->home; /* the job may be gone before the post is through with the mailbox */
+    uvt_runtime_t *home = job->home;
     job->msg = (uvt__msg){ .fn = arrive, .arg = job, .embedded = true };
-    if (uvt__post_embedded(home, &job->msg) < 0) uvt__job_put(job);
+    if (uvt__post_embedded(home, &job->msg) == 0) return;
+    uvt__job_put(job);
     uvt_runtime_unref(home);
 }
 
@@ -103,6 +105,13 @@ static const char *name_of(const uvt__job *job) {
     return job->task ? uvt__name(job->task) : job->site;
 }
 
+/* The shard does not wait for it from now on, so it has to keep the mailbox by itself. */
+static void hold_home(uvt__job *job) {
+    if (job->holds_home) return;
+    job->holds_home = true;
+    uvt__runtime_ref(job->home);
+}
+
 /* It is not among the shard's any more, which does not wait for it. */
 static void strike(uvt__shard *s, uvt__job *job) {
     if (job->prev) job->prev->next = job->next;
@@ -119,6 +128,7 @@ static void arrive(void *arg) {
     struct uvt__job_wait *w = job->waiter;
     if (UNLIKELY(job->panicked))
         uvt__report(s, "panic: job %s (%s): %s", name_of(job), place(job->site), job->text ? job->text : "");
+    if (job->holds_home) uvt_runtime_unref(job->home);
     if (job->state == JOB_LEFT) {
         job->arrived = true;
         if (!t) uvt__job_put(job); /* else its task's end is due */
@@ -150,7 +160,9 @@ static void overdue(uvt__shard *s, uint64_t before, bool forgive) {
         uvt__report(s, "shutdown: job %s (%s) still runs", name_of(job), place(job->site));
         job->named = true;
         job->forgiven = forgive;
-        if (forgive) uvt__job_forgiven(s);
+        if (!forgive) continue;
+        hold_home(job);
+        uvt__job_forgiven(s);
     }
 }
 
@@ -164,25 +176,22 @@ static int cancel(uvt__shard *s, uvt__job *job) {
     if (uvt__crew_withdraw(&job->item)) {
         job->state = JOB_DROPPED;
         strike(s, job);
-        uvt_runtime_unref(job->home);
         return UVT_ABORT_DONE;
     }
     atomic_store(&job->cancelled, true);
     if (!job->abandon || atomic_load(&job->ended)) return UVT_ABORT_LATER;
     job->state = JOB_LEFT;
+    hold_home(job);
     strike(s, job);
     return UVT_ABORT_DONE;
 }
 
 int uvt__job_submit(uvt__shard *s, uvt__job *job) {
-    job->home = uvt__runtime_ref(s->mailbox);
+    job->home = s->mailbox;
     int rc = uvt__crew_submit(&job->item);
-    if (rc < 0) {
-        uvt_runtime_unref(job->home);
-        return rc;
-    }
+    if (rc < 0) return rc;
     job->state = JOB_OUT;
-    job->submitted = uvt__now(s);
+    job->submitted = s->virtual_clock ? s->clock : job->item.since / 1000000; /* as uvt__now */
     job->prev = NULL;
     job->next = s->jobs;
     if (s->jobs) s->jobs->prev = job;
@@ -244,18 +253,15 @@ static void task_end(uvt__task *t) {
 int uvt__job_new(uvt__job **out, uvt_fn fn, void *arg, const uvt_blocking_options *o, const char *site) {
     uvt__lane *lane = uvt__lane_of(o ? o->lane : (uvt_lane_t){ 0 });
     if (!fn || !lane || (o && o->abandon && !o->drop)) return UV_EINVAL;
-    uvt__job *job = uvt__calloc(sizeof *job);
+    uvt__job *job = uvt__alloc(sizeof *job);
     if (!job) return UV_ENOMEM;
-    job->item.kind = &job_kind;
-    job->item.lane = lane;
-    job->behind = (uvt__behind){ .cancel = task_cancel, .end = task_end };
-    job->fn = fn;
-    job->arg = arg;
-    job->site = site;
-    if (o) {
-        job->drop = o->drop;
-        job->abandon = o->abandon;
-    }
+    *job = (uvt__job){ .item = { .kind = &job_kind, .lane = lane },
+                       .behind = { .cancel = task_cancel, .end = task_end },
+                       .fn = fn,
+                       .arg = arg,
+                       .drop = o ? o->drop : NULL,
+                       .abandon = o && o->abandon,
+                       .site = site };
     *out = job;
     return 0;
 }

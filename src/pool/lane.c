@@ -14,6 +14,10 @@
 #include "pool/pool.h"
 #include <string.h>
 
+/* While there is work in the lanes, the entrance is left alone for so long: whoever brings many items would have to get
+ * its cache line back for each. */
+#define NEWCOMERS_NS 20000
+
 enum { MADE_MAX = 32, LOOPS = 1 + MADE_MAX, HELPERS, LANES };
 
 struct uvt__lane {
@@ -28,9 +32,13 @@ struct uvt__lane {
 };
 
 static uvt__lane lanes[LANES]; /* 0 the default one, then those that were made, LOOPS, HELPERS */
-static atomic_int made; /* a lane is complete before it is counted */
+static _Alignas(64) atomic_int made; /* a lane is complete before it is counted */
 static uvt__lane *turns, *last_turn;
-static _Atomic(uvt__item *) entrance; /* the newest; each one's next is the one before it */
+/* The newest; each one's next is the one before it. Alone on its cache line, as everybody writes it. */
+static struct {
+    _Alignas(64) _Atomic(uvt__item *) newest;
+    char rest[64 - sizeof(void *)];
+} entrance;
 
 uvt__lane *const uvt__lane_loops = &lanes[LOOPS];
 uvt__lane *const uvt__lane_helpers = &lanes[HELPERS];
@@ -57,8 +65,8 @@ static void line_up(uvt__lane *l) {
 /* ---- items ---- */
 
 void uvt__lane_offer(uvt__item *it) {
-    it->next = atomic_load_explicit(&entrance, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak(&entrance, &it->next, it)) {}
+    it->next = atomic_load_explicit(&entrance.newest, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak(&entrance.newest, &it->next, it)) {}
 }
 
 static void enter(uvt__item *it) {
@@ -74,8 +82,8 @@ static void enter(uvt__item *it) {
 
 /* The reads are ordered with the crew's saying who is spare. */
 static void let_in(void) {
-    if (!atomic_load(&entrance)) return;
-    uvt__item *it = atomic_exchange(&entrance, NULL), *oldest = NULL;
+    if (!atomic_load(&entrance.newest)) return;
+    uvt__item *it = atomic_exchange(&entrance.newest, NULL), *oldest = NULL;
     for (uvt__item *before; it; it = before) {
         before = it->next;
         it->next = oldest;
@@ -113,8 +121,7 @@ void uvt__lane_drop(uvt__item *it) {
     it->lane->dropped++;
 }
 
-bool uvt__lanes_idle(void) {
-    let_in();
+static bool no_turns(void) {
     while (turns && !runnable(turns)) { /* its work was withdrawn */
         turns->in_turn = false;
         turns = turns->next_turn;
@@ -122,7 +129,18 @@ bool uvt__lanes_idle(void) {
     return !turns;
 }
 
+bool uvt__lanes_idle(void) {
+    if (!no_turns()) return false;
+    let_in();
+    return no_turns();
+}
+
 uvt__item *uvt__lane_take(uint64_t now) {
+    static uint64_t looked;
+    if (now - looked > NEWCOMERS_NS) {
+        looked = now;
+        let_in();
+    }
     if (uvt__lanes_idle()) return NULL;
     uvt__lane *l = turns;
     uvt__item *it = l->head;

@@ -66,7 +66,7 @@ struct uvt__job {
     void *arg;
     void (*drop)(void *arg); /* NULL: none */
     const char *site;
-    uvt_runtime_t *home;  /* a reference of the thread's; from submit until it has gone home */
+    uvt_runtime_t *home;  /* valid from submit on; a reference when holds_home */
     struct uvt__job_wait *waiter; /* a task in uvt__job_await; NULL when there is none, or it has left */
     uvt__task *task;      /* a stackless task that has not ended; or NULL */
     uvt__job *next, *prev; /* neighbours among the shard's, while state is JOB_OUT */
@@ -75,6 +75,7 @@ struct uvt__job {
     uint8_t state;        /* home's view: not submitted, out, dropped while it waited, left by its task */
     bool abandon;         /* its task leaves it when cancelled */
     bool panicked;        /* valid at home */
+    bool holds_home;      /* the runtime may end before it */
     bool named, forgiven; /* the runtime's end has reported it, and does not wait for it */
     uint64_t submitted;   /* ms */
     bool arrived;         /* it is home, and its task has not ended yet */

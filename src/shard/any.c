@@ -12,6 +12,9 @@
  * What a thief has taken cannot be taken on by others, so it takes one at first, and more as long as they turn out to
  * be short: nothing waits behind a long one while another shard is idle.
  *
+ * Tasks of less than half a microsecond cost more elsewhere than here: a thief that got such leaves off for a
+ * millisecond.
+ *
  * A thief whose results are not fetched does not help: it has so many out at most, and their records come back to it.
  */
 #include "shard/shard.h"
@@ -20,6 +23,8 @@
 #define HAUL 16  /* at most so many at a time */
 #define LOOK 32  /* picks between two looks here while other tasks are ready */
 #define LONG_NS 50000
+#define TINY_NS 500
+#define NAP_MS 1
 #define OUT 1024 /* tasks of others that a shard may have */
 
 static void lock(uvt_runtime_t *m) {
@@ -116,7 +121,15 @@ void uvt__any_withdraw(uvt__shard *s, uvt__task *t) {
 /* ---- elsewhere ---- */
 
 static bool may_take(uvt_runtime_t *m) {
-    return atomic_load(&m->any.out) < OUT;
+    return !m->any.naps && atomic_load(&m->any.out) < OUT;
+}
+
+static void nap_over(uvt__timer_t *t) {
+    CONTAINER_OF(t, uvt_runtime_t, any.nap)->any.naps = false;
+}
+
+bool uvt__any_naps(const uvt__shard *s) {
+    return s->mailbox->any.naps;
 }
 
 bool uvt__any_waits(uvt__shard *s) {
@@ -173,14 +186,22 @@ static unsigned steal_from(uvt__shard *s, uvt_runtime_t *from) {
     unlock(from);
     for (unsigned i = got; i < room; i++) keep(s->mailbox, bags[i]);
     atomic_fetch_add(&s->mailbox->any.out, got);
+    s->mailbox->any.got += got;
     for (unsigned i = 0; i < got; i++) uvt__remote_steal(bags[i], tasks[i], from);
     return got;
 }
 
 /* ns: how long what was taken last has kept the shard busy. */
 void uvt__any_learn(uvt__shard *s, uint64_t ns) {
-    unsigned *haul = &s->mailbox->any.haul;
-    *haul = ns > LONG_NS ? 0 : *haul * 2 + 1 < HAUL ? *haul * 2 + 1 : HAUL - 1;
+    uvt_runtime_t *m = s->mailbox;
+    unsigned got = m->any.got;
+    m->any.got = 0;
+    if (got == 0) return;
+    m->any.haul = ns > LONG_NS ? 0 : m->any.haul * 2 + 1 < HAUL ? m->any.haul * 2 + 1 : HAUL - 1;
+    if (got == 1 || ns / got >= TINY_NS || s->virtual_clock) return;
+    m->any.naps = true;
+    m->any.nap.fire = nap_over;
+    uvt__timer_arm(s, &m->any.nap, uvt__after(s, NAP_MS));
 }
 
 bool uvt__any_steal(uvt__shard *s) {

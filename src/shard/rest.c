@@ -133,10 +133,11 @@ static void fall_asleep(uvt__shard *s) {
     unsigned state = waits_for(s);
     atomic_store(&m->rest.state, state);
     atomic_store(&m->rest.due, s->virtual_clock ? uvt__wheel_next(&s->wheel) : UVT_FOREVER);
-    set_hungry(s, true);
+    bool hungry = !uvt__any_naps(s);
+    set_hungry(s, hungry);
     s->asleep = uvt__mailbox_doze(m);
     /* After saying it: see above. Whoever wanted to feed us before we slept had no one to wake. */
-    if (s->asleep && (uvt__any_waits(s) || !atomic_load(&m->any.hungry))) get_up(s);
+    if (s->asleep && (uvt__any_waits(s) || atomic_load(&m->any.hungry) != hungry)) get_up(s);
     if (!s->asleep) uvt__keep_turning(s);
     else if (state) everybody_sleeps(s->group);
 }

@@ -58,6 +58,7 @@ uvt__task *uvt__any_take(uvt__shard *s);
 void uvt__any_withdraw(uvt__shard *s, uvt__task *t);
 bool uvt__any_steal(uvt__shard *s); /* takes tasks of another shard; true when it got some */
 void uvt__any_learn(uvt__shard *s, uint64_t ns);
+bool uvt__any_naps(const uvt__shard *s);
 bool uvt__any_waits(uvt__shard *s); /* are there tasks that it could run? */
 void uvt__any_feed(uvt__group *g, unsigned from); /* wakes one shard that is hungry, if there is one */
 typedef struct uvt__remote uvt__remote;

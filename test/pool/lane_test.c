@@ -40,7 +40,8 @@ UVT_TEST_PLAIN(lane_with_another_limit_is_refused) {
 }
 
 UVT_TEST_PLAIN(lane_names_are_cut_to_31_bytes) {
-    uvt_lane_t a = lane_named("0123456789012345678901234567890", 1), b = lane_named("01234567890123456789012345678901", 1);
+    uvt_lane_t a = lane_named("0123456789012345678901234567890", 1);
+    uvt_lane_t b = lane_named("01234567890123456789012345678901", 1);
     CHECK_EQ(a.index, b.index);
 }
 
