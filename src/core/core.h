@@ -296,6 +296,9 @@ struct uvt__shard {
     void (*withdraw)(uvt__shard *s, uvt__task *t); /* a SHARED task: READY here, or without a stack when it is away */
     void (*rest)(uvt__shard *s);  /* nothing to run: look elsewhere, or get ready to sleep in the poll */
     void (*wake)(uvt__shard *s);  /* after the poll */
+    void (*end_others)(uvt__shard *s);   /* the end begins: for the other shards, too */
+    void (*grace_others)(uvt__shard *s); /* the same of the time that jobs have */
+    void (*is_quiet)(uvt__shard *s);     /* it is ending and has no live task */
     uvt_options opt;
     int root_failure;         /* first failure of a detached task */
     bool deadlocked;
@@ -423,6 +426,7 @@ uint64_t uvt__after(const uvt__shard *s, uint64_t ms); /* ms from now, rounded u
 void uvt__timer_arm(uvt__shard *s, uvt__timer_t *t, uint64_t due);
 void uvt__timer_disarm(uvt__shard *s, uvt__timer_t *t);
 void uvt__wheel_init(uvt__shard *s);
+void uvt__wheel_clear(uvt__shard *s); /* disarms whatever is armed */
 void uvt__wheel_advance(uvt__shard *s, uint64_t now);
 uint64_t uvt__wheel_next(const uvt__wheel *w);
 void uvt__timer_set(uvt__shard *s);
@@ -480,16 +484,14 @@ void uvt__report_tasks(uvt__shard *s, const char *headline);
 /* runtime.c */
 int uvt__shard_new(uvt__shard **out, uv_loop_t *loop, const uvt_options *o, bool virtual_clock);
 void uvt__shard_enter(uvt__shard *s);  /* this thread runs it from now on */
-int uvt__shard_finish(uvt__shard *s);  /* its loop has ended: closes and frees everything; first root failure */
+void uvt__shard_close(uvt__shard *s);  /* its loop has ended: takes no more messages, and runs what it has */
+int uvt__shard_finish(uvt__shard *s);  /* after that: closes and frees everything; first root failure */
 int uvt__spawn_root(uvt__shard *s, uvt_fn fn, void *arg, const uvt_task_options *o, const char *site,
                     uvt__task **out);
 void uvt__begin_end(uvt__shard *s);
 void uvt__deadlock_cancel(uvt__shard *s); /* reports it, and has the clean-up run */
 void uvt__deadlock_give_up(uvt__shard *s);
 bool uvt__abort_all_waits(uvt__shard *s);
-extern void (*uvt__group_begin_end)(uvt__shard *s); /* shard/group.c: the other shards' turn */
-extern void (*uvt__group_quiet)(uvt__shard *s);
-extern void (*uvt__group_grace)(uvt__shard *s);
 void uvt__main_returned(uvt__shard *s); /* its body, that is */
 void uvt__grace_begins(uvt__shard *s);
 int uvt__options_check(const uvt_options *o);
@@ -506,6 +508,7 @@ void uvt__job_forgiven(uvt__shard *s); /* instead of back: it will not be heard 
 /* pool_size.c: the one pool of the process. Every runtime enters it before its loops run and leaves it after. */
 int uvt__pool_enter(const uvt_options *o);
 void uvt__pool_leave(void);
+extern void (*uvt__pool_changed)(void); /* the same, when the reserve is another */
 extern void (*uvt__pool_close)(void); /* set by the pool when it has something to close after the last runtime */
 
 /* The code of the user's that runs on a thread of the pool, innermost first (epilogue.c, pool). */

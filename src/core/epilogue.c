@@ -64,6 +64,7 @@ static void drop_scopes(uvt__shard *s, uvt__task *t) {
 }
 
 static void wind_up(uvt__shard *s, uvt__task *t) {
+    if (t->flags & TF_MAIN) uvt__main_returned(s);
     await_children(s, t);
     if (t->ext && t->ext->defers) {
         uvt_shielded(s->opt.grace_ms, run_defers, t->ext);
@@ -73,7 +74,6 @@ static void wind_up(uvt__shard *s, uvt__task *t) {
 }
 
 void uvt__task_epilogue(uvt__shard *s, uvt__task *t) {
-    if (UNLIKELY(t->flags & TF_MAIN)) uvt__main_returned(s);
     drop_scopes(s, t);
     wind_up(s, t);
     drop_scopes(s, t); /* a defer's */

@@ -192,9 +192,11 @@ bool uvt__registry_alive(uint64_t tag) {
 }
 
 void uvt__mailbox_join(uvt_runtime_t *m, uint64_t gid, unsigned index, unsigned of) {
+    pthread_mutex_lock(&registry_lock); /* another runtime may be looking for a peer */
     m->gid = gid;
     m->index = index;
     m->shards = of;
+    pthread_mutex_unlock(&registry_lock);
     m->dozes = true;
     atomic_store(&m->head, AWAKE);
 }

@@ -17,6 +17,7 @@
 #define FEWEST_BY_DEFAULT 4 /* libuv's own number */
 
 void (*uvt__pool_close)(void);
+void (*uvt__pool_changed)(void);
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned users;
@@ -55,6 +56,7 @@ int uvt__pool_enter(const uvt_options *o) {
     if (rc == 0) {
         unsigned left = o ? o->pool_reserve : 0;
         if (left || users == 0) atomic_store(&reserve, left ? left : 1);
+        if (uvt__pool_changed) uvt__pool_changed();
         users++;
     }
     pthread_mutex_unlock(&lock);

@@ -224,14 +224,14 @@ void uvt__grace_begins(uvt__shard *s) {
 
 void uvt__main_returned(uvt__shard *s) {
     uvt__grace_begins(s);
-    if (s->many) uvt__group_grace(s);
+    if (s->many) s->grace_others(s);
 }
 
 void uvt__begin_end(uvt__shard *s) {
     if (s->ending) return;
     s->ending = true;
     uvt__grace_begins(s);
-    if (s->many) uvt__group_begin_end(s);
+    if (s->many) s->end_others(s);
     /* A task that runs here for another shard's is cancelled by its owner, who may be shielded. */
     for (uvt__node *c = s->root->node.child; c; c = c->next)
         if (!(TASK_OF(c)->flags & TF_GUEST) || TASK_OF(c)->guest->foreign)
@@ -249,19 +249,16 @@ static void teardown(uvt__shard *s) {
     s->end_due = false;
     uvt__timer_disarm(s, &s->end_timer);
     uvt__timer_disarm(s, &s->mailbox->any.nap);
+    uvt__wheel_clear(s); /* tokens may be freed by other threads from now on */
     uvt__registry_remove(s->mailbox);
     uvt__mailbox_close(s->mailbox);
     close_hooks(s);
 }
 
-void (*uvt__group_begin_end)(uvt__shard *s);
-void (*uvt__group_quiet)(uvt__shard *s);
-void (*uvt__group_grace)(uvt__shard *s);
-
 /* The last task may just have ended. */
 void uvt__maybe_end(uvt__shard *s) {
     if (!s->ending || s->root->live > 0 || s->tearing_down) return;
-    if (s->many) uvt__group_quiet(s);
+    if (s->many) s->is_quiet(s);
     else if (!s->attached) uv_stop(s->loop);
     else if (s->in_batch) s->end_due = true; /* posts must not run on a task's stack */
     else teardown(s);
@@ -328,8 +325,11 @@ static void close_stray(uv_handle_t *h, void *arg) {
     uv_close(h, NULL);
 }
 
-int uvt__shard_finish(uvt__shard *s) {
+void uvt__shard_close(uvt__shard *s) {
     teardown(s);
+}
+
+int uvt__shard_finish(uvt__shard *s) {
     uv_walk(s->loop, close_stray, s); /* what a program left active would keep the loop running for ever */
     while (uv_run(s->loop, UV_RUN_DEFAULT)) {} /* more than once where a message has stopped it */
     int failure = s->root_failure;

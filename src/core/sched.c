@@ -283,6 +283,7 @@ __attribute__((no_sanitize_address)) void uvt__task_entry(void) {
 /* One batch, from the loop's stack. */
 void uvt__run_batch(uvt__shard *s) {
     if (s->in_batch) return; /* a task drives the loop by itself: not supported, but harmless */
+    if (UNLIKELY(s->stopped)) return; /* tasks that are left have been given up */
     /* All that the poll made ready run before the next one, which would only report them again. */
     s->left = s->ready.count > BATCH ? s->ready.count : BATCH;
     s->in_batch = true;

@@ -44,6 +44,13 @@ void uvt__wheel_init(uvt__shard *s) {
     s->timer_at = UVT_FOREVER;
 }
 
+void uvt__wheel_clear(uvt__shard *s) {
+    uvt__wheel *w = &s->wheel;
+    for (int l = 0; l < WHEEL_LEVELS; l++)
+        for (int i = 0; i < WHEEL_SLOTS; i++)
+            while (w->slot[l][i].next != &w->slot[l][i]) uvt__timer_disarm(s, w->slot[l][i].next);
+}
+
 static void put(uvt__wheel *w, uvt__timer_t *t) {
     unsigned l = level_of(w->elapsed, t->due), i = slot_of(t->due, l);
     uvt__timer_t *head = &w->slot[l][i];

@@ -131,7 +131,7 @@ static void cancel_here(void *arg) {
 }
 
 /* The first one to set the flag sends the message, which is the token's own. */
-static int cancel_from_afar(uvt_token_t *k, const char *text) {
+static int cancel_from_afar(uvt_token_t *k, const char *text, uvt_token_t **late) {
     const char *none = NULL;
     atomic_compare_exchange_strong(&k->text, &none, text);
     if (atomic_exchange(&k->flag, true)) return 0;
@@ -140,8 +140,18 @@ static int cancel_from_afar(uvt_token_t *k, const char *text) {
         if (refs == 0) return 0;
     } while (!atomic_compare_exchange_weak(&k->refs, &refs, refs + 1));
     int rc = send_home(k, cancel_here);
-    if (rc < 0) uvt_token_unref(k);
+    if (rc < 0) { /* its loop has ended: the reference is given back when the walk is over */
+        k->msg.arg = *late;
+        *late = k;
+    }
     return rc;
+}
+
+static void give_back(uvt_token_t *late) {
+    for (uvt_token_t *next; late; late = next) {
+        next = late->msg.arg;
+        uvt_token_unref(late);
+    }
 }
 
 /* What a cancel does to one token on its own loop. */
@@ -163,11 +173,12 @@ static void cancel_one(uvt__shard *s, uvt_token_t *k, uvt_reason_code code, cons
 
 /* Marks a token and everything below, wakes and cancels. Children of a done token are done, or on their way. */
 static void cancel_tree(uvt__shard *s, uvt_token_t *root, uvt_reason_code code, const char *text) {
+    uvt_token_t *late = NULL;
     pthread_mutex_lock(&tree_lock);
     for (uvt_token_t *k = root;;) {
         bool fresh = k->tag == s->tag && !k->done;
         if (fresh) cancel_one(s, k, code, text);
-        else if (k->tag != s->tag) cancel_from_afar(k, text);
+        else if (k->tag != s->tag) cancel_from_afar(k, text, &late);
         if (fresh && k->child) {
             k = k->child;
             continue;
@@ -177,6 +188,7 @@ static void cancel_tree(uvt__shard *s, uvt_token_t *root, uvt_reason_code code, 
         k = k->next;
     }
     pthread_mutex_unlock(&tree_lock);
+    give_back(late);
 }
 
 
@@ -187,7 +199,10 @@ int uvt_token_cancel(uvt_token_t *k, const char *text) {
         cancel_tree(s, k, UVT_REASON_TOKEN, text);
         return 0;
     }
-    return cancel_from_afar(k, text);
+    uvt_token_t *late = NULL;
+    int rc = cancel_from_afar(k, text, &late);
+    give_back(late);
+    return rc;
 }
 
 int uvt_token_cancel_after(uvt_token_t *k, uint64_t ms) {

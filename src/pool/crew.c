@@ -16,6 +16,7 @@
  * so first and then looks into the entrance.
  */
 #include "pool/pool.h"
+#include <stdlib.h>
 #include <unistd.h>
 
 #define MOST 1024            /* threads libuv's pool can have */
@@ -41,6 +42,7 @@ static struct {
     bool open;
     bool closing;              /* somebody waits for gone */
     bool alone;                /* the pool has one thread; valid while open */
+    bool exiting;              /* the process ends: libuv is about to wait for its threads */
     struct slot slots[SLOTS], *free;
     unsigned used;             /* slots that were ever in use */
     unsigned active;           /* slots QUEUED or ACTIVE */
@@ -92,6 +94,21 @@ static int start_slot(void) {
     return 0;
 }
 
+/* The reserve is another. */
+static void reckon_anew(void) {
+    uv_mutex_lock(&lock);
+    count_spare();
+    uv_mutex_unlock(&lock);
+}
+
+void uvt__crew_outside(bool outside) {
+    uv_mutex_lock(&lock);
+    if (outside) crew.busy++;
+    else crew.busy--;
+    if (crew.closing) uv_cond_signal(&crew.gone);
+    uv_mutex_unlock(&lock);
+}
+
 /* Sees to it that one more thread looks for work, if there may be one: a new one, or *waiter, to be woken when the lock
  * has been left. */
 static int call_one(struct slot **waiter) {
@@ -119,7 +136,7 @@ static void wake(struct slot *waiter) {
 /* Waits for an item unless another slot does, with the lock held; false when it does not. What it has done is off the
  * books and goes home first. */
 static bool wait_for_item(struct slot *me, uvt__item **done) {
-    if (crew.alone || crew.closing || crew.waiter) return false;
+    if (crew.alone || crew.closing || crew.exiting || crew.waiter) return false;
     crew.waiter = me;
     me->called = false;
     count_spare(); /* before the entrance is looked at once more */
@@ -154,7 +171,7 @@ static bool leave(struct slot *me) {
 }
 
 /* A slot's thread. What an item still has to do when it is off our books (home) is done without the lock in one go
- * with the next item, or when the slot has left, so that an item costs one lock. */
+ * with the next item, so that an item costs one lock. */
 static void work(uv_work_t *req) {
     struct slot *me = req->data;
     uvt__item *it, *done = NULL;
@@ -166,7 +183,15 @@ static void work(uv_work_t *req) {
     for (;;) {
         it = stays ? uvt__lane_take(now) : NULL;
         if (!it) {
-            if ((!stays || !wait_for_item(me, &done)) && leave(me)) break;
+            bool waited = stays && wait_for_item(me, &done);
+            if (!waited && done) { /* while the slot is still active, so that who closes the crew knows of it */
+                uv_mutex_unlock(&lock);
+                kind->home(done);
+                done = NULL;
+                uv_mutex_lock(&lock);
+            } else if (!waited && leave(me)) {
+                break;
+            }
             stays = true;
             now = uv_hrtime();
             continue;
@@ -186,19 +211,30 @@ static void work(uv_work_t *req) {
         stays = !crew.alone;
     }
     uv_mutex_unlock(&lock);
-    if (done) kind->home(done);
 }
 
 /* ---- open and close ---- */
+
+static void dismiss_waiter(void) {
+    struct slot *waiter = crew.waiter;
+    crew.waiter = NULL;
+    wake(waiter);
+}
+
+/* Before libuv's own, which joins its threads. */
+static void at_exit(void) {
+    uv_mutex_lock(&lock);
+    crew.exiting = true;
+    dismiss_waiter();
+    uv_mutex_unlock(&lock);
+}
 
 /* After the last runtime. A slot that is inside an item stays, and with it the loop, for the next runtime. */
 static void close_crew(void) {
     uv_mutex_lock(&lock);
     if (crew.open) {
-        struct slot *waiter = crew.waiter;
         crew.closing = true;
-        crew.waiter = NULL;
-        wake(waiter);
+        dismiss_waiter();
         for (unsigned i = 0; i < crew.used; i++) {
             struct slot *other = &crew.slots[i];
             if (other->state != QUEUED || uv_cancel((uv_req_t *)&other->req) < 0) continue;
@@ -241,8 +277,11 @@ static int open_crew(void) {
         uv_loop_close(&crew.loop);
         return rc;
     }
+    static bool registered;
+    if (!registered) registered = atexit(at_exit) == 0;
     crew.open = true;
     uvt__pool_close = close_crew;
+    uvt__pool_changed = reckon_anew;
     return 0;
 }
 

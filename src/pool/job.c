@@ -69,7 +69,9 @@ static void go_home(uvt__job *job) {
     uvt_runtime_t *home = job->home;
     job->msg = (uvt__msg){ .fn = arrive, .arg = job, .embedded = true };
     if (uvt__post_embedded(home, &job->msg) == 0) return;
+    uvt__crew_outside(true);
     uvt__job_put(job);
+    uvt__crew_outside(false);
     uvt_runtime_unref(home);
 }
 

@@ -52,6 +52,8 @@ int uvt__crew_submit(uvt__item *it);           /* with one copy; UV_ENOMEM, UV_E
 bool uvt__crew_withdraw(uvt__item *it);        /* true: it waited, and no thread will come to it any more */
 void uvt__crew_call(uvt__item *it, unsigned copies); /* asks for that many threads, if there is a crew */
 
+/* A slot's thread is about to call what the program gave us for the end of a job (or has): nobody is to wait for it. */
+void uvt__crew_outside(bool outside);
 void uvt__crew_dismiss(uvt__item *it, uv_cond_t *none_inside); /* no others; waits for those that are inside */
 
 /* ---- job.c ---- */

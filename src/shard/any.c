@@ -170,6 +170,7 @@ void uvt__any_release(uvt_runtime_t *m) {
 /* The end of a stolen task has been heard of at home: its record goes back to the thief. */
 void uvt__any_give_back(uvt_runtime_t *thief, uvt__remote *r) {
     uvt__remote *head = atomic_load_explicit(&thief->any.back, memory_order_relaxed);
+    uvt__remote_empty(r);
     do uvt__remote_chain(r, head);
     while (!atomic_compare_exchange_weak(&thief->any.back, &head, r));
     if (atomic_fetch_sub(&thief->any.out, 1) == OUT / 2) uvt__mailbox_nudge(thief);

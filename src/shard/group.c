@@ -171,10 +171,14 @@ static int run_shard(uvt__shard *s) {
     uvt__group *g = s->group;
     while (!s->stopped) uv_run(s->loop, UV_RUN_DEFAULT); /* an empty loop waits for messages all the same */
     int status = s->deadlocked ? UVT_EDEADLK : s->main_result.status;
-    uvt__guests_abandon(s);
+    uvt__shard_close(s);
     uv_mutex_lock(&g->lock);
+    g->closed++;
+    uv_cond_broadcast(&g->all_closed);
+    while (g->closed < g->started) uv_cond_wait(&g->all_closed, &g->lock);
     s->keep_stacks = g->given_up;
     uv_mutex_unlock(&g->lock);
+    uvt__guests_abandon(s);
     int failure = uvt__shard_finish(s);
     uv_mutex_lock(&g->lock);
     if (g->failure == 0) g->failure = failure;
@@ -198,6 +202,7 @@ static void group_free(uvt__group *g) {
         if (g->box[k]) uvt__any_release(g->box[k]);
         uvt_runtime_unref(g->box[k]);
     }
+    uv_cond_destroy(&g->all_closed);
     uv_mutex_destroy(&g->lock);
     uvt__free(g->threads);
     uvt__free(g->shards);
@@ -215,7 +220,14 @@ static uvt__group *group_new(unsigned n, bool virtual_clock, int *err) {
         uvt__free(g);
         return NULL;
     }
+    *err = UVT_UV(uv_cond_init(&g->all_closed));
+    if (*err < 0) {
+        uv_mutex_destroy(&g->lock);
+        uvt__free(g);
+        return NULL;
+    }
     g->n = n;
+    g->started = n; /* as far as it is known */
     g->virtual_clock = virtual_clock;
     g->box = uvt__calloc(n * sizeof(*g->box));
     g->orders = uvt__calloc(n * sizeof(*g->orders));
@@ -236,6 +248,9 @@ static void join_group(uvt__group *g, uvt__shard *s, unsigned k) {
     s->withdraw = uvt__any_withdraw;
     s->rest = uvt__rest;
     s->wake = uvt__wake;
+    s->end_others = begin_end;
+    s->grace_others = grace;
+    s->is_quiet = quiet;
     if (s->shuffle) s->shuffle += k;
     atomic_store(&g->clock, s->clock);
     uv_ref((uv_handle_t *)&s->async);
@@ -257,6 +272,7 @@ static void finish_idle(uvt__group *g, unsigned first) {
     for (unsigned k = first; k < g->n; k++) {
         if (!g->shards[k]) continue;
         uvt__shard_enter(g->shards[k]);
+        uvt__shard_close(g->shards[k]);
         uvt__shard_finish(g->shards[k]);
     }
 }
@@ -266,6 +282,10 @@ static int start(uvt__group *g, unsigned *started) {
     for (*started = 1; rc == 0 && *started < g->n; ++*started)
         rc = UVT_UV(uv_thread_create(&g->threads[*started], thread_main, g->shards[*started]));
     if (rc < 0) --*started;
+    uv_mutex_lock(&g->lock);
+    g->started = *started;
+    uv_cond_broadcast(&g->all_closed);
+    uv_mutex_unlock(&g->lock);
     return rc;
 }
 
@@ -294,9 +314,6 @@ int uvt__run_group(unsigned n, uvt_fn fn, void *arg, const uvt_options *o, const
     int rc;
     uvt__group *g = group_new(n, virtual_clock, &rc);
     if (!g) return rc;
-    uvt__group_begin_end = begin_end;
-    uvt__group_quiet = quiet;
-    uvt__group_grace = grace;
     rc = make_shards(g, o);
     if (rc < 0) {
         finish_idle(g, 0);

@@ -67,8 +67,13 @@ void uvt__remote_chain(uvt__remote *r, uvt__remote *next) {
     r->next = next;
 }
 
-void uvt__remote_free(uvt__remote *r) {
+void uvt__remote_empty(uvt__remote *r) {
     uvt__free(r->locals);
+    r->locals = NULL;
+}
+
+void uvt__remote_free(uvt__remote *r) {
+    uvt__remote_empty(r);
     uvt__free(r);
 }
 

@@ -35,6 +35,7 @@ static int run_alone(uvt_fn fn, void *arg, const uvt_options *o, const char *sit
         while (goes_on(s));
         rc = s->deadlocked ? UVT_EDEADLK : s->main_result.status;
     }
+    uvt__shard_close(s);
     uvt__guests_abandon(s);
     int failure = uvt__shard_finish(s);
     return rc >= 0 && failure ? failure : rc;

@@ -27,6 +27,8 @@ struct uvt__group {
     atomic_bool helped;         /* the last round of aborts has found a wait to abort */
     /* under the lock: */
     bool ending, stopping;
+    unsigned started, closed;   /* shards that run, and of those the ones that run nothing any more ... */
+    uv_cond_t all_closed;       /* ... which wait for the others before they free anything */
     bool given_up;              /* tasks are left whose stacks a job may use */
     unsigned quiet;             /* shards that are ending and have no live task */
     unsigned stage;             /* how far the breaking of a deadlock has got */
@@ -68,6 +70,7 @@ void uvt__any_release(uvt_runtime_t *m); /* all loops have ended */
 /* remote.c: a task that runs elsewhere than it was spawned. */
 uvt__remote *uvt__remote_new(void); /* NULL: no memory */
 void uvt__remote_reset(uvt__remote *r);
+void uvt__remote_empty(uvt__remote *r); /* frees what it has not handed on */
 void uvt__remote_free(uvt__remote *r);
 uvt__remote *uvt__remote_next(const uvt__remote *r);
 void uvt__remote_chain(uvt__remote *r, uvt__remote *next);

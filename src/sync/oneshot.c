@@ -186,8 +186,9 @@ int uvt_oneshot_recv(uvt_oneshot_t *o, int *status, void **value) {
         if (empty) rc = uvt_park(&w.park);
         if (rc == UV_EOF) rc = 0; /* as the state says, too */
     }
-    set_receiving(o, false);
-    return rc < 0 ? rc : uvt_oneshot_try_recv(o, status, value);
+    if (rc == 0) rc = uvt_oneshot_try_recv(o, status, value);
+    set_receiving(o, false); /* from here on it may be gone */
+    return rc;
 }
 
 /* The receiver leaves; 1 when a value that nobody had taken goes with it. */
