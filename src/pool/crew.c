@@ -186,7 +186,7 @@ static void work(uv_work_t *req) {
             bool waited = stays && wait_for_item(me, &done);
             if (!waited && done) { /* while the slot is still active, so that who closes the crew knows of it */
                 uv_mutex_unlock(&lock);
-                kind->home(done);
+                done->kind->home(done);
                 done = NULL;
                 uv_mutex_lock(&lock);
             } else if (!waited && leave(me)) {
@@ -199,7 +199,7 @@ static void work(uv_work_t *req) {
         crew.busy++;
         if (UNLIKELY(crew.closing)) uv_cond_signal(&crew.gone);
         uv_mutex_unlock(&lock);
-        if (done) kind->home(done);
+        if (done) done->kind->home(done);
         kind = it->kind;
         kind->run(it);
         now = uv_hrtime();
