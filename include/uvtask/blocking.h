@@ -58,8 +58,9 @@ typedef struct uvt_blocking_options {
     bool abandon;            /* a cancelled task leaves a running job at once, which goes on by itself; needs drop.
                                 Default: the task stays until the job has ended */
     void (*drop)(void *arg); /* called once when nobody takes the job's result: the job was cancelled before it
-                                began, or it was abandoned and has ended. It runs on the loop or on the job's thread,
-                                and must not suspend */
+                                began (uvt_blocking in a scope cancelled before the call included), or it was abandoned
+                                and has ended, or its runtime has. Not when the call fails otherwise or nothing was
+                                spawned. It runs on the loop or on the job's thread, and must not suspend */
     const char *name;        /* copied, cut to 31 bytes; default: the function's name. For a spawned one */
 } uvt_blocking_options;
 

@@ -508,8 +508,8 @@ void uvt__job_forgiven(uvt__shard *s); /* instead of back: it will not be heard 
 /* pool_size.c: the one pool of the process. Every runtime enters it before its loops run and leaves it after. */
 int uvt__pool_enter(const uvt_options *o);
 void uvt__pool_leave(void);
-extern void (*uvt__pool_changed)(void); /* the same, when the reserve is another */
-extern void (*uvt__pool_close)(void); /* set by the pool when it has something to close after the last runtime */
+extern void (*_Atomic uvt__pool_changed)(void); /* the same, when the reserve is another */
+extern void (*_Atomic uvt__pool_close)(void); /* set by the pool, for after the last runtime */
 
 /* The code of the user's that runs on a thread of the pool, innermost first (epilogue.c, pool). */
 typedef struct uvt__work {

@@ -16,8 +16,8 @@
 #define MOST_THREADS 1024 /* libuv's own limit */
 #define FEWEST_BY_DEFAULT 4 /* libuv's own number */
 
-void (*uvt__pool_close)(void);
-void (*uvt__pool_changed)(void);
+void (*_Atomic uvt__pool_close)(void);
+void (*_Atomic uvt__pool_changed)(void);
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned users;

@@ -191,8 +191,9 @@ static void work(uv_work_t *req) {
                 uv_mutex_lock(&lock);
             } else if (!waited && leave(me)) {
                 break;
+            } else {
+                stays = true;
             }
-            stays = true;
             now = uv_hrtime();
             continue;
         }

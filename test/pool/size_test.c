@@ -180,6 +180,43 @@ UVT_TEST_PLAIN(pool_of_one_jobs_and_libuvs_work_take_turns) {
     CHECK_EQ(uvt_test_run(shares_one_thread, NULL, &(uvt_options){ .pool_size = 1 }), 0);
 }
 
+static atomic_int ran, seen = -1;
+static bool over;
+
+static void sees(uv_work_t *req) {
+    (void)req;
+    atomic_store(&seen, atomic_load(&ran));
+}
+
+static void seen_is_there(uv_work_t *req, int status) {
+    (void)req;
+    CHECK_EQ(status, 0);
+    over = true;
+}
+
+/* What came to libuv's queue while a job ran comes before the jobs that wait. */
+static int stands_in_line(void *arg) {
+    struct gate g;
+    uv_work_t req;
+    (void)arg;
+    gate_init(&g);
+    CHECK_EQ(uvt_spawn_blocking(NULL, stand, &g), 0);
+    gate_wait(&g, 1);
+    for (int i = 0; i < 200; i++) CHECK_EQ(uvt_spawn_blocking(NULL, count_job, &ran), 0);
+    uvt_external_begin();
+    CHECK_EQ(uv_queue_work(uvt_loop(), &req, sees, seen_is_there), 0);
+    gate_open(&g, 1);
+    while (!over || atomic_load(&ran) < 200) CHECK_EQ(uvt_yield(), 0);
+    uvt_external_end();
+    CHECK_EQ(seen, 0);
+    gate_end(&g);
+    return 0;
+}
+
+UVT_TEST_PLAIN(pool_of_one_a_job_lets_libuvs_work_go_first) {
+    CHECK_EQ(uvt_test_run(stands_in_line, NULL, &(uvt_options){ .pool_size = 1 }), 0);
+}
+
 static int many_on_one(void *arg) {
     enum { N = 500 };
     static uvt_task_t t[N];
