@@ -33,9 +33,11 @@ typedef struct uvt_options {
     unsigned stall_ms;    /* report a task that computed longer than this without suspending; default off */
     unsigned shards;      /* loops, each on a thread of its own, the first on the caller's; default 1, UVT_PER_CORE one
                              per core, at most 1024; see <uvtask/shard.h> */
-    bool pin;             /* keep shard k on the k-th core that the process may use (Linux; else ignored) */
-    unsigned spin_us;     /* with several shards: how long an idle one looks for messages before it sleeps. Saves the
-                             wake-up of 10-20 us, costs a core; default 0 */
+    bool pin;             /* with several shards: keep shard k on the k-th core that the calling thread may use,
+                             beginning anew when there are more shards than cores (Linux; else ignored). Threads
+                             that tasks make inherit it; the pool's do not */
+    unsigned spin_us;     /* with several shards: how long an idle one looks for messages before it polls for I/O, which
+                             waits meanwhile, and sleeps. Saves the wake-up of 10-20 us, costs a core; default 0 */
     unsigned pool_size;   /* threads of libuv's pool, 1 to 1024; default UV_THREADPOOL_SIZE if that is set, else one
                              more than there are cores, but at least libuv's own 4. One pool serves the process: it
                              is made on first use and keeps its size, and another size than the one asked for before
@@ -43,8 +45,9 @@ typedef struct uvt_options {
     unsigned pool_reserve; /* how many of them blocking jobs leave to libuv's file and name work; default 1 (none
                              in a pool of one). At least one thread is always for jobs */
     uint64_t seed;        /* not 0: ready tasks run in an order drawn from this seed (for tests) */
-    /* Receives every report (deadlock, stall, panic, things left open, stragglers) as text lines, on the loop's
-     * thread and outside of tasks' own code; it must not call suspending functions. Default: nobody. */
+    /* Receives every report (deadlock, stall, panic, things left open, stragglers, jobs that outlive the end) as text
+     * lines, on the thread of the shard concerned and outside of tasks' own code: with several shards, on several
+     * threads at once. It must not call suspending functions. Default: nobody. */
     void (*report)(void *report_arg, const char *text);
     void *report_arg;
 } uvt_options;
@@ -56,14 +59,15 @@ typedef struct uvt_options {
  *
  * Returns what fn returned; if that is >= 0 and a detached task failed, that failure. Failures are never
  * lost. A request that was abandoned on libuv's thread pool (a name resolution) is still waited for. A blocking job
- * that still runs options.grace_ms after the end began is named in a report and left alone: the task that waits for it
- * is given up with its stack, which the job may still use. Blocks the calling thread. If SIGPIPE has its default
- * action, which would end the process when a peer vanishes, it is set to be ignored (and left so), as Node does.
+ * that still runs options.grace_ms after fn has returned (or the end began otherwise) is named in a report and left
+ * alone: the task that waits for it is given up with its stack, which the job may still use. (libuv waits for its
+ * threads when the process exits.) Blocks the calling thread. If SIGPIPE has its default action, which would end the
+ * process when a peer vanishes, it is set to be ignored (and left so), as Node does.
  * Suspends: never (blocks) - On cancel: no effect - Thread: any thread without a runtime
  * Errors: UV_EINVAL fn is NULL or an option is out of range; UVT_ENESTED inside a task or loop of uvtask;
  *         UVT_EDEADLK all tasks waited for each other (they were cancelled; see options.report. Those in a
  *         wait that cannot be cancelled, see <uvtask/park.h>, are given up: they never end);
- *         UVT_EPANIC fn panicked; UV_ETIMEDOUT a blocking job kept fn itself from ending;
+ *         UVT_EPANIC fn panicked; UV_ETIMEDOUT a blocking job kept fn's own children from ending;
  *         UV_EALREADY options.pool_size differs from the pool's; UV_ENOMEM, UV_EAGAIN and libuv's codes when a loop
  *         or its thread cannot be made */
 #define uvt_run(fn, arg, ...) uvt_run_at((fn), (arg), (__VA_ARGS__), UVT_SITE(#fn))
@@ -104,9 +108,9 @@ UVT_EXTERN uvt_runtime_t *uvt_runtime_ref(void);
  * Suspends: never - On cancel: no effect - Thread: any - Errors: none */
 UVT_EXTERN void uvt_runtime_unref(uvt_runtime_t *rt);
 
-/* Calls fn(arg) on the loop's thread, outside of tasks, soon: posts run in the order they were made and
- * never inside uvt_post. A post that returned 0 is guaranteed to run before the runtime ends. Posts do
- * not keep a loop alive that has nothing else to do.
+/* Calls fn(arg) on the thread of the shard that rt stands for, outside of tasks, soon: posts to one shard run in the
+ * order they were made and never inside uvt_post. A post that returned 0 is guaranteed to run before the runtime ends.
+ * Posts do not keep a loop alive that has nothing else to do.
  * Suspends: never - On cancel: no effect - Thread: any
  * Errors: UV_EINVAL; UVT_EGONE the runtime has ended (fn is not called); UV_ENOMEM */
 UVT_EXTERN int uvt_post(uvt_runtime_t *rt, void (*fn)(void *arg), void *arg);
@@ -115,21 +119,23 @@ UVT_EXTERN int uvt_post(uvt_runtime_t *rt, void (*fn)(void *arg), void *arg);
  * Suspends: never - On cancel: no effect - Thread: loop - Errors: none */
 UVT_EXTERN uv_loop_t *uvt_loop(void);
 
-/* Tells the runtime that something outside of the loop (a thread, a signal handler's thread) will wake a
- * task, or that it no longer will: while the count is above zero, a loop with nothing to do waits instead
- * of reporting a deadlock. Calls pair up.
+/* Tells the runtime that something outside of its loops (a thread, a signal handler's thread) will wake a task, or
+ * that it no longer will: while the count is above zero, on any shard, loops with nothing to do wait instead of
+ * reporting a deadlock. It does not keep the runtime from ending. Calls pair up, on one shard; on another an end has
+ * no effect.
  * Suspends: never - On cancel: no effect - Thread: loop - Errors: none */
 UVT_EXTERN void uvt_external_begin(void);
 /* Suspends: never - On cancel: no effect - Thread: loop - Errors: none */
 UVT_EXTERN void uvt_external_end(void);
 
-/* Writes one line per task: name, spawn site, state, what it waits for and how deep it is owned. It takes
- * no lock, resumes nothing and allocates nothing.
+/* Writes one line per task of this shard: name, spawn site, state, what it waits for and how deep it is owned. A task
+ * that runs on another shard is listed on both (here as pending, or ready). It takes no lock, resumes nothing and
+ * allocates nothing.
  * Suspends: never - On cancel: no effect - Thread: loop
  * Errors: UV_EINVAL no line function; UVT_ENOTASK no runtime on this thread */
 UVT_EXTERN int uvt_dump(void (*line)(void *arg, const char *text), void *arg);
 
-/* What the runtime of this thread holds now. */
+/* What this shard holds now. A task that was placed on another shard counts on both. */
 typedef struct uvt_stats {
     size_t tasks;         /* live tasks */
     size_t records;       /* task records in use: live ones and those ended but not joined */

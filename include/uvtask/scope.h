@@ -30,8 +30,9 @@
 extern "C" {
 #endif
 
-/* A cancellation token: heap object, reference-counted, usable from any thread where it says so. It lives
- * on the loop that made it. */
+/* A cancellation token: heap object, reference-counted. Tasks of all shards of its runtime may wait for it, bind scopes
+ * to it and derive tokens from it (which on another shard than its own may fail with UV_ENOMEM); it is usable from any
+ * thread where it says so. Its deadline belongs to the shard that made it; elsewhere its reason is UVT_REASON_TOKEN. */
 typedef struct uvt_token uvt_token_t;
 
 /* A node of a timer list; embedded, never touched by users. */

@@ -38,8 +38,9 @@ typedef struct uvt_set_options {
 UVT_EXTERN int uvt_set_open(uvt_set_t *set, const uvt_set_options *options);
 
 /* uvt_set_spawn(uvt_set_t *set, uvt_fn fn, void *arg)
- * Spawns fn(arg) as a member. Members, and any task of the loop that has the set's handle, may spawn, also
- * while the owner waits in wait or close. A full set makes the call wait for room.
+ * Spawns fn(arg) as a member. Any task of the set's shard that has its handle may spawn, members there included, also
+ * while the owner waits in wait or close; from other shards it is UVT_ESHARD (uvt_call the set's). A full set makes
+ * the call wait for room.
  * Suspends: only when the set is full - On cancel: UV_ECANCELED, nothing was spawned - Thread: task
  * Errors: UV_EINVAL; UVT_ESTALE the set is closed; UV_ENOMEM */
 #define uvt_set_spawn(set, fn, ...) uvt_set_spawn_at((set), NULL, (fn), (__VA_ARGS__), NULL, UVT_SITE(#fn))

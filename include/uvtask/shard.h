@@ -48,8 +48,8 @@ UVT_EXTERN int uvt_call_at(unsigned shard, uvt_fn fn, void *arg, const char *sit
 /* uvt_block_on(uvt_runtime_t *rt, uvt_fn fn, void *arg)
  * For threads that have no runtime (and for blocking jobs): runs fn(arg) as a task of the runtime, on the shard that rt
  * stands for, blocks the calling thread until it has ended, and returns what it returned. The end of the runtime
- * cancels it. The thread keeps its reference to rt meanwhile; keep the runtime from ending, or from seeing a
- * deadlock, with uvt_external_begin.
+ * cancels it. The thread keeps its reference to rt meanwhile; uvt_external_begin keeps the runtime from
+ * seeing a deadlock before the thread has come.
  * Suspends: never (blocks) - On cancel: no effect - Thread: any without a runtime
  * Errors: UV_EINVAL; UVT_ENESTED called in a task or a loop's callback, where it would block the loop that is to
  *         serve it (await there instead: uvt_call, or call fn); UVT_EGONE the runtime ends; UV_ENOMEM; UVT_EPANIC */

@@ -80,7 +80,8 @@ typedef struct uvt_task_options {
 
 /* uvt_spawn(uvt_task_t *t, uvt_fn fn, void *arg)
  * Spawns fn(arg) as a child of the calling task; it runs when the caller next suspends, never inside
- * uvt_spawn. *t gets the handle; t may be NULL, the caller owns the task all the same. Scopes of the caller do
+ * uvt_spawn (placed on another shard, it may run at once, beside the caller, and must not look for its own handle in
+ * *t). *t gets the handle; t may be NULL, the caller owns the task all the same. Scopes of the caller do
  * not reach the child: for work that a deadline is to bound, open a set inside the scope. A task without a
  * start delay runs its body even when it is cancelled first (its first suspending call then says
  * UV_ECANCELED); only when there is no memory for its stack does it end, with status UV_ENOMEM, without
@@ -109,8 +110,9 @@ UVT_EXTERN int uvt_join(uvt_task_t t, uvt_result *r);
 /* Cancels a task, its children and theirs: from now on every suspending call in it that is not shielded
  * returns UV_ECANCELED. It ends when its code has cleaned up; join it to know. Twice is as once. An ended
  * task is left as it is (0).
- * Suspends: never - On cancel: no effect - Thread: any (from another thread it takes effect soon)
- * Errors: UVT_ESTALE the handle was used up; UV_EINVAL {0}; UV_ENOMEM (other threads only) */
+ * Suspends: never - On cancel: no effect - Thread: any (from another thread or shard it takes effect soon)
+ * Errors: UVT_ESTALE the handle was used up (elsewhere than on its shard that is 0); UV_EINVAL {0}; from elsewhere
+ *         UV_ENOMEM, UVT_EGONE or UVT_ESHARD the runtime has ended */
 #define uvt_abort(t) uvt_abort_why((t), NULL)
 /* As uvt_abort, with words for the reason.
  * Suspends: never - On cancel: no effect - Thread: any - Errors: as uvt_abort */

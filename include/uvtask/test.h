@@ -19,7 +19,8 @@
  * file descriptors, handles. UVT_TEST_REAL is the same on the real clock, UVT_TEST_PLAIN is a bare
  * function that checks bytes and descriptors. A program takes names (or PREFIX*) of tests, and -l to list them,
  * -s SEED for another order of ready tasks, -t SECONDS as each test's limit, -f to run in this process (for
- * debuggers).
+ * debuggers). The environment may give UVT_TEST_SHARDS, how many shards runtimes have whose options do not say,
+ * UVT_TEST_SEED, as -s, and UVT_TEST_TIMEOUT_SCALE, a factor for all limits.
  *
  * It prints a line per failed test and ends with "N passed, M failed".
  */
