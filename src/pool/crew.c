@@ -133,9 +133,8 @@ static void wake(struct slot *waiter) {
     uv_cond_broadcast(&crew.call);
 }
 
-/* Waits for an item unless another slot does, with the lock held; false when it does not. What it has done is off the
- * books and goes home first. */
-static bool wait_for_item(struct slot *me, uvt__item **done) {
+/* Waits for an item unless another slot does, with the lock held; false when it does not. */
+static bool wait_for_item(struct slot *me) {
     if (crew.alone || crew.closing || crew.exiting || crew.waiter) return false;
     crew.waiter = me;
     me->called = false;
@@ -146,8 +145,6 @@ static bool wait_for_item(struct slot *me, uvt__item **done) {
         return true;
     }
     uv_mutex_unlock(&lock);
-    if (*done) (*done)->kind->home(*done);
-    *done = NULL;
     uv_mutex_lock(&call_lock);
     while (!me->called) uv_cond_wait(&crew.call, &call_lock);
     uv_mutex_unlock(&call_lock);
@@ -183,13 +180,12 @@ static void work(uv_work_t *req) {
     for (;;) {
         it = stays ? uvt__lane_take(now) : NULL;
         if (!it) {
-            bool waited = stays && wait_for_item(me, &done);
-            if (!waited && done) { /* while the slot is still active, so that who closes the crew knows of it */
+            if (done) { /* as an active slot that nobody can call: it may take long */
                 uv_mutex_unlock(&lock);
                 done->kind->home(done);
                 done = NULL;
                 uv_mutex_lock(&lock);
-            } else if (!waited && leave(me)) {
+            } else if (!(stays && wait_for_item(me)) && leave(me)) {
                 break;
             } else {
                 stays = true;
