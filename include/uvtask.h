@@ -6,8 +6,8 @@
  *
  *   Suspends: never | may | always      whether the calling task can be set aside meanwhile
  *   On cancel: ...                      what a cancelled scope does to the call
- *   Thread: ...                         "task" = inside a task; "loop" = on the runtime's thread, inside a
- *                                       task or a uv callback; "any" = any thread at any time
+ *   Thread: ...                         "task" = inside a task; "loop" = on a thread of the runtime, inside
+ *                                       a task or a uv callback; "any" = any thread at any time
  *   Errors: ...                         the codes that are its own; see <uvtask/base.h> for the ones that
  *                                       every call shares (UVT_ENOTASK, UVT_ESHARD)
  *

@@ -23,7 +23,7 @@ static int app(void *arg) {
     if (rc < 0) return rc;
     for (unsigned long i = 0; i < 8; i++) {
         parts[i] = (struct part){ i * 1000, (i + 1) * 1000, 0 };
-        uvt_set_spawn(&set, add_up, &parts[i]); /* a local of this shard: the set outlives nobody */
+        uvt_set_spawn(&set, add_up, &parts[i]); /* parts outlives the set: members elsewhere may borrow it, too */
     }
     rc = uvt_set_wait(&set);
     uvt_set_close(&set);

@@ -2,11 +2,11 @@
  *
  * What every part shares: version, error codes, allocator. One error channel throughout the library: an
  * int (or ssize_t), negative for an error, either libuv's UV_E* or one of ours below. Never errno, and
- * the library never prints by itself.
+ * the library never prints by itself (but for a panic outside of tasks, and assertions).
  *
  * Every call that needs a task answers UVT_ENOTASK outside of one, every call on a handle of another
- * runtime's loop UVT_ESHARD, and a NULL object or a {0} handle UV_EINVAL; they are not repeated in the lists
- * of errors.
+ * shard, or of another runtime, UVT_ESHARD, and a NULL object or a {0} handle UV_EINVAL; they are not repeated
+ * in the lists of errors.
  */
 #ifndef UVTASK_BASE_H
 #define UVTASK_BASE_H

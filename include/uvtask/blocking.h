@@ -4,13 +4,14 @@
  * libuv's pool, and a task waits for them.
  *
  * The pool is one per process and also does libuv's own file and name work. Jobs therefore never hold all its
- * threads: uvt_options.pool_reserve of them (one as a rule) are left to libuv. Which job comes next is decided by
- * lanes: a job waits in its lane, first come first served, while its lane is at its limit; lanes that have work take
- * turns. A lane's limit keeps one kind of work (a database, a disk) from holding every thread.
+ * threads: uvt_options.pool_reserve of them (one as a rule) are left to libuv (in a pool of one, jobs and libuv take
+ * turns). Which job comes next is decided by lanes: a job waits in its lane, first come first served, until there is a
+ * thread and its lane is below its limit; lanes that have work take turns. A lane's limit keeps one kind of work (a
+ * database, a disk) from holding every thread.
  *
- * A job is not a task: inside it there is no uvt_sleep and no uvt_read (UVT_ENOTASK). It may panic (uvt_panic ends the
- * job, and whoever waits sees UVT_EPANIC), ask uvt_blocking_cancelled, call uvt_parallel_for, post, and bring a
- * function into the runtime with uvt_block_on.
+ * A job is not a task: inside it there is no uvt_sleep and no uvt_read (UVT_ENOTASK), there are no task-local values,
+ * and uvt_cancelled is false: ask uvt_blocking_cancelled. It may panic (uvt_panic ends the job, and whoever waits sees
+ * UVT_EPANIC), call uvt_parallel_for, post, and bring a function into the runtime with uvt_block_on.
  *
  * What arg points to is used by a thread: it must live until the job has ended. A task that waits for its job keeps
  * it alive by that alone; a job that may be abandoned has to own it, and gives it back in drop.
@@ -33,18 +34,19 @@ typedef struct uvt_lane {
 } uvt_lane_t;
 
 /* Makes a lane, or finds the one that was made with the same name before. limit: how many of its jobs may run at
- * once, 0 for no limit but the pool's. name is copied, cut to 31 bytes. Lanes are never given back; there are 32.
+ * once, 0 for no limit but the pool's. name is copied, cut to 31 bytes, and only those count. Lanes are never given
+ * back; there are 32.
  * Suspends: never - On cancel: no effect - Thread: any
  * Errors: UV_EINVAL NULL or an empty name; UV_EEXIST there is one of that name with another limit; UV_ENOSPC */
 UVT_EXTERN int uvt_lane_create(uvt_lane_t *lane, const char *name, unsigned limit);
 
-/* What a lane holds now, and has seen. */
+/* What a lane holds now, and has seen. Parallel loops have lanes of their own. */
 typedef struct uvt_lane_stats {
     unsigned limit;      /* 0 none */
     unsigned running;    /* jobs on a thread, those whose task has left included */
     unsigned waiting;    /* jobs in the queue */
     uint64_t started;    /* jobs that ever began to run */
-    uint64_t dropped;    /* jobs that were cancelled while they waited */
+    uint64_t dropped;    /* jobs that were cancelled, or overtaken by the runtime's end, while they waited */
     uint64_t waited_us;  /* how long all those that began had waited, microseconds */
     uint64_t longest_us; /* the longest wait among them */
 } uvt_lane_stats;
@@ -59,19 +61,22 @@ typedef struct uvt_blocking_options {
                                 Default: the task stays until the job has ended */
     void (*drop)(void *arg); /* called once when nobody takes the job's result: the job was cancelled before it
                                 began (uvt_blocking in a scope cancelled before the call included), or it was abandoned
-                                and has ended, or its runtime has. Not when the call fails otherwise or nothing was
-                                spawned. It runs on the loop or on the job's thread, and must not suspend */
+                                or left behind by the runtime's end, and has ended. Then the answer is UV_ECANCELED, so
+                                a job with drop should not return that itself. Not called when no job was made (a call
+                                that fails with another code; uvt_set_spawn_blocking with any): arg is still the
+                                caller's. It runs on the loop or on the job's thread, and must not suspend */
     const char *name;        /* copied, cut to 31 bytes; default: the function's name. For a spawned one */
 } uvt_blocking_options;
 
 /* uvt_blocking(uvt_fn fn, void *arg)
- * Runs fn(arg) on a thread of the pool and returns what it returned. The loop goes on meanwhile. Should be short of
- * anything that waits for this very task.
+ * Runs fn(arg) on a thread of the pool and returns what it returned. The loop goes on meanwhile. fn must not wait for
+ * this very task.
  * Suspends: always - Thread: task
  * On cancel: a job that waits is dropped and never runs: UV_ECANCELED. One that runs is waited for (its
- * uvt_blocking_cancelled becomes true) and its result is returned; with the abandon option UV_ECANCELED at once
+ * uvt_blocking_cancelled becomes true) and its result is returned; with the abandon option UV_ECANCELED at once. In a
+ * scope that is cancelled already fn does not run, and drop is called: UV_ECANCELED
  * Errors: UV_EINVAL fn is NULL, abandon without drop, no such lane; UV_ENOMEM; UV_EAGAIN no thread could be had;
- *         UVT_EPANIC the job panicked; what fn returns */
+ *         UVT_EPANIC the job panicked (its message is in the report); what fn returns */
 #define uvt_blocking(fn, ...) uvt_blocking_at((fn), (__VA_ARGS__), NULL, UVT_SITE(#fn))
 /* uvt_blocking_opts(fn, arg, const uvt_blocking_options *options): options may be NULL.
  * Suspends: always - On cancel: as uvt_blocking - Thread: task - Errors: as uvt_blocking */
@@ -112,7 +117,7 @@ UVT_EXTERN int uvt_set_spawn_blocking_at(uvt_set_t *set, uvt_task_t *t, uvt_fn f
                                          const uvt_blocking_options *options, const char *site);
 
 /* Whether the job (or the parallel loop) that this code runs in has been asked to stop: its task was cancelled, or
- * has left. In a task it is uvt_cancelled().
+ * has left, or another chunk of the loop has failed. In a task it is uvt_cancelled().
  * Suspends: never - On cancel: it says so - Thread: any - Errors: none (false elsewhere) */
 UVT_EXTERN bool uvt_blocking_cancelled(void);
 

@@ -26,8 +26,7 @@ enum {
                                 instead of reporting a deadlock */
 };
 
-/* Makes a oneshot with both ends open; it belongs to the calling task's loop. flags: 0 or
- * UVT_ONESHOT_EXTERNAL.
+/* Makes a oneshot with both ends open; it belongs to the shard it is made on. flags: 0 or UVT_ONESHOT_EXTERNAL.
  * Suspends: never - On cancel: no effect - Thread: loop - Errors: UV_EINVAL; UV_ENOMEM */
 UVT_EXTERN int uvt_oneshot_new(uvt_oneshot_t **o, unsigned flags);
 
@@ -53,7 +52,8 @@ UVT_EXTERN int uvt_oneshot_try_recv(uvt_oneshot_t *o, int *status, void **value)
 
 /* Gives the receiver's end back: the value, if one was sent and not received, is returned through *value
  * (may be NULL) with 1, else 0. NULL for o is allowed.
- * Suspends: never - On cancel: no effect - Thread: loop - Errors: UV_EBUSY a task is receiving */
+ * Suspends: never - On cancel: no effect - Thread: loop (any, after the runtime's end)
+ * Errors: UV_EBUSY a task is receiving; UVT_ESHARD also on a thread without a runtime */
 UVT_EXTERN int uvt_oneshot_close_rx(uvt_oneshot_t *o, void **value);
 
 /* Waits, at the sender's end, until the receiver is gone; returns 0.

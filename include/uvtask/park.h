@@ -5,7 +5,7 @@
  *
  *     1. hook a record somewhere that a completion will find it (a wait list, a request's data)
  *     2. uvt_park(&p): the task is set aside
- *     3. the completion (a uv callback, another task) calls uvt_unpark(&p, result), exactly once
+ *     3. the completion (a uv callback or another task of the same shard) calls uvt_unpark(&p, result), exactly once
  *     4. uvt_park returns result
  *
  * Cancellation calls p.abort, at most once per park, and never after uvt_unpark:
@@ -47,7 +47,8 @@ UVT_EXTERN int uvt_park(uvt_park_t *p);
 
 /* Makes the parked task ready, to return result from its uvt_park. On a record that is not parked (any
  * more) it does nothing and returns false.
- * Suspends: never - On cancel: no effect - Thread: loop - Errors: none */
+ * Suspends: never - On cancel: no effect - Thread: loop, the parked task's (elsewhere it is an assertion)
+ * Errors: none */
 UVT_EXTERN bool uvt_unpark(uvt_park_t *p, int result);
 
 /* For calls that may complete without parking: call it first. 0, or UV_ECANCELED in a cancelled scope

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The runtime: a libuv loop that runs tasks. uvt_run owns its loop and is what a program calls from main;
+ * The runtime: a libuv loop, or several, that run tasks. uvt_run owns its loops and is what a program calls from main;
  * uvt_attach puts tasks on a loop that a host program drives itself.
  *
  * Task code runs only from the loop's prepare and check hooks, never from inside a uv callback, so a host
@@ -18,18 +18,18 @@ extern "C" {
 /* The body of a task. >= 0 is success, a negative UV_E* or UVT_E* code is failure. */
 typedef int (*uvt_fn)(void *arg);
 
-/* A runtime, for calls from outside of it. Reference-counted apart from the loop, so it can be asked
- * (and answers UVT_EGONE) after the loop has ended. */
+/* A runtime, or one shard of it, for calls from outside of it. Reference-counted apart from the loop, so it can be
+ * asked (and answers UVT_EGONE) after the loop has ended. */
 typedef struct uvt_runtime uvt_runtime_t;
 
 /* Unset (zero) always means the default: NULL and {0} are the same. */
 typedef struct uvt_options {
     size_t stack_size;    /* bytes per task; default 64 KiB, 16 KiB to 1 GiB, rounded up to a power of two; up to
                              2 KiB of it are the library's, the guard page is not */
-    unsigned stack_cache; /* stacks kept for reuse when their tasks end; default 256 */
+    unsigned stack_cache; /* stacks kept for reuse when their tasks end, on each shard; default 256 */
     bool allow_unguarded; /* go on when guard pages cannot be had; default: such a spawn fails, UV_ENOMEM */
-    unsigned grace_ms;    /* how long a task's defers may suspend, and when a shutdown names the tasks
-                             that still run, and stops waiting for blocking jobs; default 5000 ms */
+    unsigned grace_ms;    /* how long a task's defers may suspend, and when a shutdown names the tasks and
+                             jobs that still run, and uvt_run stops waiting for the jobs; default 5000 ms */
     unsigned stall_ms;    /* report a task that computed longer than this without suspending; default off */
     unsigned shards;      /* loops, each on a thread of its own, the first on the caller's; default 1, UVT_PER_CORE one
                              per core, at most 1024; see <uvtask/shard.h> */
@@ -38,13 +38,17 @@ typedef struct uvt_options {
                              that tasks make inherit it; the pool's do not */
     unsigned spin_us;     /* with several shards: how long an idle one looks for messages before it polls for I/O, which
                              waits meanwhile, and sleeps. Saves the wake-up of 10-20 us, costs a core; default 0 */
-    unsigned pool_size;   /* threads of libuv's pool, 1 to 1024; default UV_THREADPOOL_SIZE if that is set, else one
-                             more than there are cores, but at least libuv's own 4. One pool serves the process: it
-                             is made on first use and keeps its size, and another size than the one asked for before
-                             is UV_EALREADY */
+    unsigned pool_size;   /* threads of libuv's pool, 1 to 1024; default UV_THREADPOOL_SIZE if that says 1 to 1024,
+                             else one more than there are cores, but at least libuv's own 4. One pool serves the
+                             process: the first runtime settles its size, by setting UV_THREADPOOL_SIZE in the
+                             environment, where libuv looks on first use; asking for another one later is
+                             UV_EALREADY. Let nothing use the pool before: it would have a size that uvtask cannot
+                             see */
     unsigned pool_reserve; /* how many of them blocking jobs leave to libuv's file and name work; default 1 (none
-                             in a pool of one). At least one thread is always for jobs */
-    uint64_t seed;        /* not 0: ready tasks run in an order drawn from this seed (for tests) */
+                             in a pool of one). At least one thread is always for jobs. It is one for the process:
+                             while several runtimes run, the last that asked holds */
+    uint64_t seed;        /* not 0: ready tasks run in an order drawn from this seed (for tests). With several shards
+                             each draws its own, and what they do beside each other is not drawn */
     /* Receives every report (deadlock, stall, panic, things left open, stragglers, jobs that outlive the end) as text
      * lines, on the thread of the shard concerned and outside of tasks' own code: with several shards, on several
      * threads at once. It must not call suspending functions. Default: nobody. */
@@ -53,9 +57,9 @@ typedef struct uvt_options {
 } uvt_options;
 
 /* uvt_run(uvt_fn fn, void *arg, const uvt_options *options)
- * Runs fn(arg) as the first task of a new runtime on a loop of its own, and returns when that task, and
- * all it owned, have ended and the loop is closed. When fn ends, detached tasks that still run are
- * cancelled and awaited.
+ * Runs fn(arg) as the first task of a new runtime on loops of its own (options.shards, the first on this thread), and
+ * returns when that task, and all it owned, have ended and the loops are closed. When fn ends, detached tasks that
+ * still run are cancelled and awaited.
  *
  * Returns what fn returned; if that is >= 0 and a detached task failed, that failure. Failures are never
  * lost. A request that was abandoned on libuv's thread pool (a name resolution) is still waited for. A blocking job
@@ -81,20 +85,23 @@ UVT_EXTERN int uvt_run_at(uvt_fn fn, void *arg, const uvt_options *options, cons
  * by uvt_run.
  * *rt holds one reference, given back with uvt_runtime_unref after uvt_runtime_shutdown has finished.
  * Suspends: never - On cancel: no effect - Thread: the loop's, outside of tasks
- * Errors: UV_EINVAL, options.shards above 1 included; UVT_ENESTED this thread has a runtime; UV_EALREADY as uvt_run;
+ * Errors: UV_EINVAL, options.shards above 1 included (pin and spin_us are for several shards);
+ *         UVT_ENESTED this thread has a runtime; UV_EALREADY as uvt_run;
  *         UV_ENOMEM; libuv's */
 UVT_EXTERN int uvt_attach(uvt_runtime_t **rt, uv_loop_t *loop, const uvt_options *options);
 
 /* Starts a task from outside of tasks: it belongs to the runtime, as if detached. A failure is kept and
  * given to the shutdown callback.
  * Suspends: never - On cancel: no effect - Thread: loop
- * Errors: UV_EINVAL fn is NULL; UV_ENOMEM; UVT_EGONE shutting down; UVT_ESHARD another thread's loop */
+ * Errors: UV_EINVAL fn is NULL; UV_ENOMEM; UVT_EGONE shutting down;
+ *         UVT_ESHARD another thread's loop, or another shard */
 #define uvt_runtime_spawn(rt, fn, ...) uvt_runtime_spawn_at((rt), (fn), (__VA_ARGS__), UVT_SITE(#fn))
 UVT_EXTERN int uvt_runtime_spawn_at(uvt_runtime_t *rt, uvt_fn fn, void *arg, const char *site);
 
 /* Cancels and awaits every task of an attached runtime and takes the hooks off the loop; then calls
  * done(arg, status) from the loop, status being the first failure of a task or 0. Goes on as the host
- * drives the loop. done may be NULL.
+ * drives the loop. A blocking job that runs is waited for, and named in a report after options.grace_ms. done may be
+ * NULL.
  * Suspends: never - On cancel: no effect - Thread: loop
  * Errors: UVT_EGONE shut down before; UV_EINVAL the runtime belongs to uvt_run */
 UVT_EXTERN int uvt_runtime_shutdown(uvt_runtime_t *rt, void (*done)(void *arg, int status), void *arg);
@@ -110,7 +117,7 @@ UVT_EXTERN void uvt_runtime_unref(uvt_runtime_t *rt);
 
 /* Calls fn(arg) on the thread of the shard that rt stands for, outside of tasks, soon: posts to one shard run in the
  * order they were made and never inside uvt_post. A post that returned 0 is guaranteed to run before the runtime ends.
- * Posts do not keep a loop alive that has nothing else to do.
+ * Posts do not keep a loop alive that has nothing else to do (an attached one runs them when it is alive again).
  * Suspends: never - On cancel: no effect - Thread: any
  * Errors: UV_EINVAL; UVT_EGONE the runtime has ended (fn is not called); UV_ENOMEM */
 UVT_EXTERN int uvt_post(uvt_runtime_t *rt, void (*fn)(void *arg), void *arg);

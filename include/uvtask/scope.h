@@ -42,9 +42,9 @@ typedef struct uvt__timer {
     void (*fire)(struct uvt__timer *t);
 } uvt__timer_t;
 
-/* Makes a token, cancelled when parent is or comes to be; parent may be NULL. The caller holds the one
- * reference. A child keeps its parent's memory, not its parent's owner: releasing the parent first is fine
- * and cancels nothing.
+/* Makes a token, cancelled when parent is or comes to be; parent may be NULL, or of another shard. The caller
+ * holds the one reference. A child keeps its parent's memory, not its parent's owner: releasing the parent first is
+ * fine and cancels nothing.
  * Suspends: never - On cancel: no effect - Thread: loop - Errors: UV_EINVAL token is NULL; UV_ENOMEM */
 UVT_EXTERN int uvt_token_new(uvt_token_t **token, uvt_token_t *parent);
 
@@ -57,27 +57,30 @@ UVT_EXTERN uvt_token_t *uvt_token_ref(uvt_token_t *token);
 UVT_EXTERN void uvt_token_unref(uvt_token_t *token);
 
 /* Cancels the token and its subtree: wakes its waiters and cancels the scopes bound to it. Nobody runs
- * inside this call. uvt_token_cancelled is true when it returns; from another thread the rest follows
- * soon. Twice is as once. text (may be NULL) is kept, not copied.
+ * inside this call. uvt_token_cancelled is true when it returns; from another thread or shard, and for
+ * what is on other shards, the rest follows soon. Twice is as once. text (may be NULL) is kept, not copied.
  * Suspends: never - On cancel: no effect - Thread: any
- * Errors: UV_EINVAL token is NULL; UVT_EGONE the loop it lived on has ended (flag set all the same) */
+ * Errors: UV_EINVAL token is NULL; UVT_EGONE the shard that made it has ended (flag set all the same) */
 UVT_EXTERN int uvt_token_cancel(uvt_token_t *token, const char *text);
 
 /* Cancels the token ms from now, unless it is cancelled first; a later call moves the time, UVT_FOREVER
  * takes it back.
- * Suspends: never - On cancel: no effect - Thread: loop - Errors: UV_EINVAL */
+ * Suspends: never - On cancel: no effect - Thread: loop
+ * Errors: UV_EINVAL token is NULL, ms is negative; UVT_ESHARD another shard made it */
 UVT_EXTERN int uvt_token_cancel_after(uvt_token_t *token, uint64_t ms);
 
 /* Whether it was cancelled; for code that checks by itself.
  * Suspends: never - On cancel: no effect - Thread: any - Errors: none */
 UVT_EXTERN bool uvt_token_cancelled(const uvt_token_t *token);
 
-/* Why it was cancelled; code is UVT_REASON_NONE while it is not.
- * Suspends: never - On cancel: no effect - Thread: loop - Errors: none */
+/* Why it was cancelled; code is UVT_REASON_NONE while it is not, and UVT_REASON_TOKEN, whatever the cause, elsewhere
+ * than on the shard that made it.
+ * Suspends: never - On cancel: no effect - Thread: any - Errors: none */
 UVT_EXTERN uvt_reason uvt_token_reason(const uvt_token_t *token);
 
 /* Waits until the token is cancelled and returns 0; any number of tasks may wait.
- * Suspends: may - On cancel: UV_ECANCELED - Thread: task - Errors: UV_EINVAL token is NULL */
+ * Suspends: may - On cancel: UV_ECANCELED - Thread: task
+ * Errors: UV_EINVAL token is NULL; UV_ENOMEM (another shard's token) */
 UVT_EXTERN int uvt_token_wait(uvt_token_t *token);
 
 typedef struct uvt_scope_options {
@@ -109,7 +112,7 @@ typedef struct uvt_scope {
  * task nest strictly: end them in the reverse order.
  * Suspends: never - On cancel: no effect - Thread: task
  * Errors: UV_EINVAL a time is negative when read as int64_t (UVT_FOREVER is allowed), or the scope is
- *         open in this task already */
+ *         open in this task already; UV_ENOMEM (another shard's token) */
 #define uvt_scope_begin(s, ...) uvt_scope_begin_at((s), (__VA_ARGS__), UVT_SITE("scope"))
 /* The function behind the macro.
  * Suspends: never - On cancel: no effect - Thread: task - Errors: as uvt_scope_begin */
@@ -157,7 +160,8 @@ UVT_EXTERN int uvt_shielded(uint64_t grace_ms, uvt_fn fn, void *arg);
 
 /* Runs fn(arg) in the calling task under a token: UV_ECANCELED when the token made it give up. A token
  * that is cancelled already keeps fn from starting.
- * Suspends: as fn does - On cancel: as fn - Thread: task - Errors: UV_EINVAL */
+ * Suspends: as fn does - On cancel: as fn - Thread: task
+ * Errors: UV_EINVAL fn or token is NULL; UV_ENOMEM (another shard's token) */
 UVT_EXTERN int uvt_under_token(uvt_token_t *token, uvt_fn fn, void *arg);
 
 /* Whether the next suspending call of this task would say UV_ECANCELED: for long computations.

@@ -51,10 +51,11 @@ UVT_EXTERN int uvt_semaphore_release(uvt_semaphore_t *s, unsigned n);
 /* Changes how many permits there are altogether, for a semaphore made with a limit: raising it lets
  * waiters in at once, lowering it holds newcomers until enough has come back. 0 blocks all. Waiters that
  * ask for more than the new limit stay, until it is raised.
- * Suspends: never - On cancel: no effect - Thread: loop - Errors: UV_EINVAL made without a limit */
+ * Suspends: never - On cancel: no effect - Thread: loop
+ * Errors: UV_EINVAL made without a limit, limit beyond INT32_MAX */
 UVT_EXTERN int uvt_semaphore_set_limit(uvt_semaphore_t *s, unsigned limit);
 
-/* Fails all waiters, and acquires from now on, with UVT_ECLOSED.
+/* Fails all waiters, and acquires from now on, with UVT_ECLOSED. Outside of its runtime it does nothing.
  * Suspends: never - On cancel: no effect - Thread: loop - Errors: none */
 UVT_EXTERN void uvt_semaphore_close(uvt_semaphore_t *s);
 

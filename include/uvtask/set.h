@@ -30,7 +30,9 @@ typedef struct uvt_set_options {
     bool discard;   /* keep no results, for a set that lives as long as a server: next has nothing to
                        give; the first failure still comes out of wait or close */
     void (*drop)(void *arg); /* uvt_task_options.drop for members that bring none */
-    int place;      /* uvt_task_options.place for members that bring none (those of uvt_set_start run here) */
+    int place;      /* uvt_task_options.place for members that bring none, which is 0: for here say
+                       UVT_ON(uvt_shard_index()). Members with a start delay and those of uvt_set_start run here. A
+                       wrong one is refused by the spawns */
 } uvt_set_options;
 
 /* Opens a set owned by the calling task; options may be NULL.
@@ -42,11 +44,12 @@ UVT_EXTERN int uvt_set_open(uvt_set_t *set, const uvt_set_options *options);
  * while the owner waits in wait or close; from other shards it is UVT_ESHARD (uvt_call the set's). A full set makes
  * the call wait for room.
  * Suspends: only when the set is full - On cancel: UV_ECANCELED, nothing was spawned - Thread: task
- * Errors: UV_EINVAL; UVT_ESTALE the set is closed; UV_ENOMEM */
+ * Errors: UV_EINVAL set or fn is NULL, an option is out of range, no such place; UVT_ESTALE the set is closed;
+ *         UV_ENOMEM */
 #define uvt_set_spawn(set, fn, ...) uvt_set_spawn_at((set), NULL, (fn), (__VA_ARGS__), NULL, UVT_SITE(#fn))
 /* uvt_set_spawn_opts(set, t, fn, arg, const uvt_task_options *options): as uvt_set_spawn, with options (may
- * be NULL), and *t (may be NULL) gets a handle to abort the member by;
- * it cannot be joined.
+ * be NULL), and *t (may be NULL) gets a handle to abort the member by; it cannot be joined. As with uvt_spawn, a member
+ * that is placed elsewhere must not look for it there.
  * Suspends: only when the set is full - On cancel: UV_ECANCELED - Thread: task - Errors: as uvt_set_spawn */
 #define uvt_set_spawn_opts(set, t, fn, arg, ...)                                                       \
     uvt_set_spawn_at((set), (t), (fn), (arg), (__VA_ARGS__), UVT_SITE(#fn))

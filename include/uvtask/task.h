@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tasks: stackful coroutines that belong to the loop they started on. Every task has an owner: the task
+ * Tasks: stackful coroutines that stay on the loop they started on. Every task has an owner: the task
  * that spawned it, or a task set. When a task ends, the children that it neither joined nor detached are
  * cancelled and awaited before it counts as ended. A child may borrow its parent's locals as long as it is
  * joined, or its set closed, before they go out of scope; what must outlive the parent's body (it has
@@ -72,8 +72,8 @@ typedef struct uvt_task_options {
                                 Cancelled before that, it never runs. UVT_FOREVER never starts;
                                 other negative values (as int64_t) are UV_EINVAL */
     void (*drop)(void *arg); /* called in place of the body if that never runs (cancelled during the start
-                                delay; no memory for a stack), to release what arg owns. It runs on the
-                                loop outside of tasks and cannot suspend */
+                                delay; no memory for a stack), to release what arg owns. It runs on the loop
+                                of the shard that spawned it, outside of tasks, and cannot suspend */
     int place;               /* which shard runs it: 0 the caller's, UVT_ANY, UVT_ON(k); see <uvtask/shard.h>.
                                 UV_EINVAL with a start delay, unless it is 0 */
 } uvt_task_options;
@@ -84,12 +84,12 @@ typedef struct uvt_task_options {
  * *t). *t gets the handle; t may be NULL, the caller owns the task all the same. Scopes of the caller do
  * not reach the child: for work that a deadline is to bound, open a set inside the scope. A task without a
  * start delay runs its body even when it is cancelled first (its first suspending call then says
- * UV_ECANCELED); only when there is no memory for its stack does it end, with status UV_ENOMEM, without
- * having run: see uvt_task_options.drop.
+ * UV_ECANCELED); only when there is no memory for its stack (on another shard, also for its record
+ * there) does it end, with status UV_ENOMEM, without having run: see uvt_task_options.drop.
  * Suspends: never - Thread: task
  * On cancel: no effect. A child of a task that is aborted is cancelled from birth, even when it is spawned in a
  * shield or a defer: for clean-up by several tasks open a set there
- * Errors: UV_EINVAL fn is NULL, stack size out of range; UV_ENOMEM */
+ * Errors: UV_EINVAL fn is NULL, stack size out of range, no such place, or one with a start delay; UV_ENOMEM */
 #define uvt_spawn(t, fn, ...) uvt_spawn_at((t), (fn), (__VA_ARGS__), NULL, UVT_SITE(#fn))
 /* uvt_spawn_opts(t, fn, arg, const uvt_task_options *options): as uvt_spawn, with options (may be NULL).
  * Suspends: never - On cancel: no effect - Thread: task - Errors: as uvt_spawn */
@@ -104,7 +104,8 @@ UVT_EXTERN int uvt_spawn_at(uvt_task_t *t, uvt_fn fn, void *arg, const uvt_task_
  * could not be had when the task was due to start makes its status UV_ENOMEM (outcome returned).
  * Suspends: may - On cancel: UV_ECANCELED, the task and its handle stay as they are - Thread: task
  * Errors: UVT_ESTALE joined or detached before; UV_EBUSY another task is joining it; UVT_EDEADLK it is
- *         the caller itself or one of its owners; UV_EINVAL {0}, or the task belongs to a set or the runtime */
+ *         the caller itself or one of its owners; UV_EINVAL {0}, or the task belongs to a set or the runtime (as
+ *         uvt_self() does where a task was placed) */
 UVT_EXTERN int uvt_join(uvt_task_t t, uvt_result *r);
 
 /* Cancels a task, its children and theirs: from now on every suspending call in it that is not shielded
@@ -122,7 +123,7 @@ UVT_EXTERN int uvt_abort_why(uvt_task_t t, const char *text);
  * failure comes out of uvt_run. Uses the handle up.
  * Suspends: never - On cancel: no effect - Thread: task
  * Errors: UVT_ESTALE; UV_EBUSY a task is joining it; UV_EINVAL {0}, or it belongs to a set or the
- *         runtime already */
+ *         runtime already (as uvt_self() does where a task was placed) */
 UVT_EXTERN int uvt_detach(uvt_task_t t);
 
 /* Whether a task has ended: 1, 0, or a code.
@@ -133,7 +134,7 @@ UVT_EXTERN int uvt_is_done(uvt_task_t t);
  * Suspends: never - On cancel: no effect - Thread: any - Errors: none */
 UVT_EXTERN uvt_task_t uvt_self(void);
 
-/* A task's name, "?" for a handle that was used up. Valid until the task's record is released.
+/* A task's name, "?" for a handle that was used up or is another shard's. Valid until the task's record is released.
  * Suspends: never - On cancel: no effect - Thread: loop - Errors: none */
 UVT_EXTERN const char *uvt_task_name(uvt_task_t t);
 
@@ -148,8 +149,9 @@ UVT_EXTERN int uvt_defer(void (*fn)(void *arg), void *arg);
 
 /* Ends the calling task here, and only it: children are cancelled and awaited, defers run, whoever joins
  * sees UVT_PANICKED with the message; everybody else lives on. What the abandoned frames had allocated is
- * not freed unless a defer does it. Outside of a task it prints the message and aborts the process.
- * Suspends: does not return - On cancel: no effect - Thread: task - Errors: none */
+ * not freed unless a defer does it. In a blocking job or a chunk of a parallel loop it ends that (UVT_EPANIC).
+ * Elsewhere it prints the message and aborts the process.
+ * Suspends: does not return - On cancel: no effect - Thread: task, job, chunk - Errors: none */
 UVT_EXTERN UVT_NORETURN void uvt_panic(const char *format, ...) UVT_PRINTF(1, 2);
 
 /* Task-local values. A key is a small number, made once per process and never given back. */
@@ -168,6 +170,7 @@ UVT_EXTERN int uvt_key_create(uvt_key_t *key, unsigned flags);
 
 /* Sets the calling task's value. What it points to must outlive the task and, where the key inherits, every
  * task that inherits it: children end first, but members it spawns into a set, and detached ones, may not.
+ * On other shards the value is shared between threads.
  * Suspends: never - On cancel: no effect - Thread: task - Errors: UV_EINVAL no such key; UV_ENOMEM */
 UVT_EXTERN int uvt_local_set(uvt_key_t key, void *value);
 

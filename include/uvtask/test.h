@@ -10,9 +10,9 @@
  *     UVT_TEST_PLAIN(run_null_function_is_refused) { CHECK_EQ(uvt_run(NULL, NULL, NULL), UV_EINVAL); }
  *     UVT_TEST_MAIN()
  *
- * The virtual clock moves on to the next timer when no task is ready, a few turns of the loop brought no event,
- * and no request of the library's is on the thread pool. Requests that a test starts with libuv by itself, and
- * other threads, it does not know of: announce them with uvt_external_begin.
+ * The virtual clock moves on to the next timer when, on every shard, no task is ready, a few turns of the loop brought
+ * no event, and no request or job of the library's is on the thread pool. Requests that a test starts with libuv by
+ * itself, and other threads, it does not know of: announce them with uvt_external_begin.
  *
  * Every test runs in a process of its own with a time limit (real seconds). UVT_TEST runs its body as the
  * first task of a runtime on the virtual clock, and fails on deadlock, and when anything is left: bytes,
@@ -96,14 +96,15 @@ UVT_EXTERN void uvt_test_check_str(const char *file, int line, const char *ea, c
 /* The order checker: steps are noted as they happen and compared at the end.
  *     uvt_test_step("a"); ...; CHECK_STEPS("a b c");
  * The list is cut off after 2000 characters. CHECK_STEPS empties it.
- * Suspends: never - On cancel: no effect - Thread: loop - Errors: none */
+ * Suspends: never - On cancel: no effect - Thread: loop, of one shard at a time - Errors: none */
 UVT_EXTERN void uvt_test_step(const char *format, ...) UVT_PRINTF(1, 2);
 /* The steps so far, separated by blanks; emptied when take is true (the text stays until the next step).
- * Suspends: never - On cancel: no effect - Thread: loop - Errors: none */
+ * Suspends: never - On cancel: no effect - Thread: loop, of one shard at a time - Errors: none */
 UVT_EXTERN const char *uvt_test_steps(bool take);
 #define CHECK_STEPS(expected) CHECK_STR(uvt_test_steps(true), (expected))
 
-/* Everything reported by the runtime in this test so far (deadlock, things left open, stragglers).
+/* Everything reported by the runtime in this test so far (deadlock, things left open, stragglers). Valid until
+ * the next call.
  * Suspends: never - On cancel: no effect - Thread: any - Errors: none */
 UVT_EXTERN const char *uvt_test_reports(void);
 
@@ -126,10 +127,10 @@ UVT_EXTERN bool uvt_test_fail_hit(void);
 UVT_EXTERN int uvt_test_cancel_at(unsigned n);
 
 /* Whether the cancel asked for by uvt_test_cancel_at has been delivered.
- * Suspends: never - On cancel: no effect - Thread: any - Errors: none */
+ * Suspends: never - On cancel: no effect - Thread: task, on the shard that asked - Errors: none */
 UVT_EXTERN bool uvt_test_cancel_hit(void);
 
-/* Moves the virtual clock on by hand: exactly the timers that are due then fire.
+/* Moves the virtual clock on by hand: exactly the timers that are due then fire, on other shards soon after.
  * Suspends: always - On cancel: UV_ECANCELED - Thread: task - Errors: UV_EINVAL not on the virtual clock */
 UVT_EXTERN int uvt_test_advance(uint64_t ms);
 

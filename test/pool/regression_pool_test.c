@@ -37,7 +37,8 @@ static int has_a_job(void *arg) {
 static void clean_up(void) {
     CHECK_EQ(g.inside, 1);
     gate_open(&g, 1);
-    while (atomic_load(&g.inside) > 0) {}
+    while (atomic_load(&g.inside) > 0) {
+    }
     CHECK_EQ(uvt_run(has_a_job, INT(3), NULL), 3);
     gate_end(&g);
 }
@@ -117,7 +118,8 @@ static void job_writes_after_the_end(uvt_fn fn) {
     CHECK(!atomic_load(&wrote));
     CHECK_EQ(g.inside, 1);
     gate_open(&g, 1);
-    while (!atomic_load(&wrote)) {}
+    while (!atomic_load(&wrote)) {
+    }
     CHECK_EQ(uvt_run(has_a_job, INT(3), NULL), 3);
     gate_end(&g);
 }
@@ -412,7 +414,8 @@ static void run_during_a_drop(uvt_fn fn) {
     gate_wait(&in_drop, 1);
     CHECK_EQ(uvt_run(fn, INT(6), NULL), 6);
     gate_open(&in_drop, 1);
-    while (atomic_load(&g.dropped) == 0) {}
+    while (atomic_load(&g.dropped) == 0) {
+    }
     CHECK_EQ(uvt_run(has_a_job, INT(3), NULL), 3);
     gate_end(&g);
     gate_end(&in_drop);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Corners of several shards, and of mailboxes, that once went wrong: memory that a waker on another thread still
- * looks at, a cancel that nobody polls for, deadlocks that end otherwise than on one shard, the last posts of a runtime.
+ * looks at, a cancel that nobody polls for, deadlocks that end otherwise than on one shard, the last posts of
+ * a
+ * runtime. Where threads have to meet in a window of a few instructions, many rounds go through it.
  */
 #include <pthread.h>
 
@@ -16,7 +18,7 @@ static int acquires(void *arg) {
 
 /* ---- the end of what was waited for ---- */
 
-enum { ROUNDS = 2000 };
+enum { ROUNDS = 1000 };
 
 static int releases(void *arg) {
     return uvt_semaphore_release(arg, 1);
@@ -53,7 +55,7 @@ static int closes_soon(void *arg) {
     int rc;
     atomic_fetch_add(&begun, 1);
     for (int n = 1; (rc = uvt_oneshot_close_rx(arg, NULL)) == UV_EBUSY; n++)
-        if (n % 1000 == 0) sched_yield();
+        if (n % 20000 == 0) sched_yield();
     return rc;
 }
 
