@@ -40,7 +40,8 @@ typedef void (*uvt_combine_fn)(void *ctx, void *into, const void *from);
 /* A parallel loop with a result of size bytes. *acc holds the neutral element when it is called (0 for a sum) and the
  * result when it returns 0 (unchanged otherwise). Every thread starts from a copy of the neutral element (aligned to
  * 64 bytes) and adds chunk after chunk to it; the copies are combined at the end, one at a time, in no particular
- * order: (+) must be associative and commutative, so sums of floating-point numbers may differ in their last bits from run to run.
+ * order: (+) must be associative and commutative, so sums of floating-point numbers may differ in their last bits from
+ * run to run.
  * Suspends: as uvt_parallel_for - On cancel: as uvt_parallel_for - Thread: as uvt_parallel_for
  * Errors: UV_EINVAL a function or acc is NULL, size is 0; else as uvt_parallel_for */
 UVT_EXTERN int uvt_parallel_reduce(size_t n, size_t grain, uvt_reduce_fn fn, void *ctx, void *acc, size_t size,

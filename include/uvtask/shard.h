@@ -54,8 +54,8 @@ UVT_EXTERN int uvt_call_at(unsigned shard, uvt_fn fn, void *arg, const char *sit
  * deadlock before the thread has come, but not from ending. An attached runtime serves it while its loop is alive.
  * Suspends: never (blocks) - On cancel: no effect - Thread: any without a runtime
  * Errors: UV_EINVAL rt or fn is NULL; UVT_ENESTED called in a task or a loop's callback, where it would block the loop
- *         that is to serve it (await there instead: uvt_call, or call fn); UVT_EGONE the runtime ends; UV_ENOMEM; UVT_EPANIC;
- *         UVT_EDEADLK, or after the grace period UV_ETIMEDOUT, when its task was given up */
+ *         that is to serve it (await there instead: uvt_call, or call fn); UVT_EGONE the runtime ends; UV_ENOMEM;
+ *         UVT_EPANIC; UVT_EDEADLK, or after the grace period UV_ETIMEDOUT, when its task was given up */
 #define uvt_block_on(rt, fn, ...) uvt_block_on_at((rt), (fn), (__VA_ARGS__), UVT_SITE(#fn))
 /* The function behind the macro.
  * Suspends: never (blocks) - On cancel: no effect - Thread: as uvt_block_on - Errors: as uvt_block_on */

@@ -7,7 +7,7 @@
  * or, when there is none, a mark. AWAKE: the loop will look here before it sleeps. ASLEEP: whoever puts the first
  * message has to wake it. CLOSED: no more. A loop that is alone leaves the mark ASLEEP whenever it has drained; with
  * several shards, where messages are many, the mark is ASLEEP only around a poll that may sleep, and a post to a busy
- * shard costs one atomic exchange and no system call.
+ * shard costs one compare-and-swap and no system call.
  *
  * Every push is one step in one order, which is the order in which the messages run. A message that was accepted is
  * run before the loop ends. The async must not be touched after uv_close: only the poster that replaced ASLEEP

@@ -414,7 +414,9 @@ void uvt__job_out(uvt__shard *s) {
 
 void uvt__job_back(uvt__shard *s) {
     s->pool_reqs--;
-    if (--s->jobs_out == 0) uvt_external_end();
+    if (--s->jobs_out > 0) return;
+    uvt_external_end();
+    if (s->named) uvt__timer_disarm(s, &s->end_timer); /* there is nobody left to name or to forgive */
 }
 
 void uvt__job_forgiven(uvt__shard *s) {

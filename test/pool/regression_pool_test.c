@@ -425,6 +425,10 @@ UVT_TEST_PLAIN(end_does_not_wait_for_a_drop_of_a_runtime_that_has_gone) {
     run_during_a_drop(value_job);
 }
 
+UVT_TEST_PLAIN(job_does_not_wait_for_a_drop_of_a_runtime_that_has_gone) {
+    run_during_a_drop(has_a_job);
+}
+
 /* ---- another reserve ---- */
 
 static int leaves_who_hangs(void *arg) {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Corners of several shards, and of mailboxes, that once went wrong: memory that a waker on another thread still
- * looks at, a cancel that nobody polls for, deadlocks that end otherwise than on one shard, the last posts of
- * a
+ * looks at, a cancel that nobody polls for, deadlocks that end otherwise than on one shard, the last posts of a
  * runtime. Where threads have to meet in a window of a few instructions, many rounds go through it.
  */
 #include <pthread.h>
