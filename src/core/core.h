@@ -486,8 +486,7 @@ int uvt__shard_new(uvt__shard **out, uv_loop_t *loop, const uvt_options *o, bool
 void uvt__shard_enter(uvt__shard *s);  /* this thread runs it from now on */
 void uvt__shard_close(uvt__shard *s);  /* its loop has ended: takes no more messages, and runs what it has */
 int uvt__shard_finish(uvt__shard *s);  /* after that: closes and frees everything; first root failure */
-int uvt__spawn_root(uvt__shard *s, uvt_fn fn, void *arg, const uvt_task_options *o, const char *site,
-                    uvt__task **out);
+int uvt__spawn_root(uvt__shard *s, uvt_fn fn, void *arg, const char *site, uvt__task **out);
 void uvt__begin_end(uvt__shard *s);
 void uvt__deadlock_cancel(uvt__shard *s); /* reports it, and has the clean-up run */
 void uvt__deadlock_give_up(uvt__shard *s);

@@ -188,9 +188,8 @@ void uvt__shard_enter(uvt__shard *s) {
     uvt__tls = s;
 }
 
-int uvt__spawn_root(uvt__shard *s, uvt_fn fn, void *arg, const uvt_task_options *o, const char *site,
-                    uvt__task **out) {
-    int rc = uvt__task_new(s, &s->root->node, fn, arg, o, NULL, site, out);
+int uvt__spawn_root(uvt__shard *s, uvt_fn fn, void *arg, const char *site, uvt__task **out) {
+    int rc = uvt__task_new(s, &s->root->node, fn, arg, NULL, NULL, site, out);
     if (rc == 0) s->root->live++;
     return rc;
 }
@@ -247,8 +246,6 @@ void uvt__main_done(uvt__shard *s, uvt__task *t) {
 
 static void teardown(uvt__shard *s) {
     s->end_due = false;
-    uvt__timer_disarm(s, &s->end_timer);
-    uvt__timer_disarm(s, &s->mailbox->any.nap);
     uvt__wheel_clear(s); /* tokens may be freed by other threads from now on */
     uvt__registry_remove(s->mailbox);
     uvt__mailbox_close(s->mailbox);
@@ -374,7 +371,7 @@ int uvt_runtime_spawn_at(uvt_runtime_t *rt, uvt_fn fn, void *arg, const char *si
     uvt__task *t;
     if (!fn) return UV_EINVAL;
     int rc = attached_shard(rt, &s);
-    return rc < 0 ? rc : uvt__spawn_root(s, fn, arg, NULL, site, &t);
+    return rc < 0 ? rc : uvt__spawn_root(s, fn, arg, site, &t);
 }
 
 int uvt_runtime_shutdown(uvt_runtime_t *rt, void (*done)(void *, int), void *arg) {

@@ -295,7 +295,7 @@ static int run_threads(uvt__group *g, uvt_fn fn, void *arg, const char *site) {
     unsigned started;
     int rc = start(g, &started);
     uvt__shard_enter(s);
-    if (rc == 0) rc = uvt__spawn_root(s, fn, arg, NULL, site, &t);
+    if (rc == 0) rc = uvt__spawn_root(s, fn, arg, site, &t);
     if (rc == 0) {
         t->flags |= TF_MAIN;
     } else {

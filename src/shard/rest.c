@@ -91,10 +91,14 @@ static void set_hungry(uvt__shard *s, bool to) {
     else atomic_fetch_sub(&s->group->hungry, 1);
 }
 
+static bool busy(const uvt__shard *s) {
+    return s->ready.head || s->yielded.head || s->inbox || s->stopped;
+}
+
 /* Messages and tasks of others; true when there is something to run now. */
 static bool find_work(uvt__shard *s) {
     uvt__mailbox_drain(s);
-    if (s->ready.head || s->yielded.head || s->inbox) return true;
+    if (busy(s)) return true;
     return atomic_load(&s->mailbox->any.count) > 0 || uvt__any_steal(s);
 }
 
@@ -110,7 +114,7 @@ static void spin(uvt__shard *s) {
     for (unsigned turns = 0; turns < FEW_TURNS;) {
         if (find_work(s)) {
             run(s);
-            if (s->yielded.head || s->ready.head || s->inbox || s->stopped) return;
+            if (busy(s)) return;
             until = uv_hrtime() + s->opt.spin_us * (uint64_t)1000;
             turns++;
         } else {
@@ -140,10 +144,6 @@ static void fall_asleep(uvt__shard *s) {
     if (s->asleep && (uvt__any_waits(s) || atomic_load(&m->any.hungry) != hungry)) get_up(s);
     if (!s->asleep) uvt__keep_turning(s);
     else if (state) everybody_sleeps(s->group);
-}
-
-static bool busy(const uvt__shard *s) {
-    return s->ready.head || s->yielded.head || s->inbox || s->stopped;
 }
 
 void uvt__rest(uvt__shard *s) {

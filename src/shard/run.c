@@ -28,7 +28,7 @@ static int run_alone(uvt_fn fn, void *arg, const uvt_options *o, const char *sit
     int rc = uvt__shard_new(&s, NULL, o, virtual_clock);
     if (rc < 0) return rc;
     uvt__shard_enter(s);
-    rc = uvt__spawn_root(s, fn, arg, NULL, site, &t);
+    rc = uvt__spawn_root(s, fn, arg, site, &t);
     if (rc == 0) {
         t->flags |= TF_MAIN;
         do uv_run(s->loop, UV_RUN_DEFAULT);
