@@ -24,6 +24,7 @@
 #include <uvtask/set.h>
 #include <uvtask/semaphore.h>
 #include <uvtask/oneshot.h>
+#include <uvtask/select.h>
 #include <uvtask/shard.h>
 #include <uvtask/blocking.h>
 #include <uvtask/parallel.h>

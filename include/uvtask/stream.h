@@ -14,6 +14,7 @@
 #define UVTASK_STREAM_H
 
 #include <uvtask/base.h>
+#include <uvtask/select.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -46,6 +47,11 @@ UVT_EXTERN ssize_t uvt_read_until(uvt_stream_t *s, void *buf, size_t size, const
  * to wait for more, read.
  * Suspends: may - On cancel: UV_ECANCELED - Thread: task - Errors: as uvt_read */
 UVT_EXTERN ssize_t uvt_peek(uvt_stream_t *s, void *buf, size_t size);
+
+/* As a case of a select: a read would not wait (for there are bytes, or the end, or an error). The result is 0.
+ * Suspends: never - On cancel: no effect - Thread: any
+ * Errors: in the result: UV_EBUSY another task reads; UV_EBADF closed, also by another task meanwhile */
+UVT_EXTERN uvt_case_t uvt_case_readable(uvt_stream_t *s);
 
 /* Writes all of it: returns 0 when every byte was handed to the kernel (or to libuv's queue, from a copy).
  * *written (may be NULL) says how many bytes were, whatever is returned. A write that ends early leaves the

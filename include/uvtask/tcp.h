@@ -63,6 +63,13 @@ UVT_EXTERN int uvt_tcp_listen_at(uvt_listener_t **l, const char *host, unsigned 
  * Suspends: may - On cancel: as uvt_accept - Thread: task - Errors: as uvt_accept */
 UVT_EXTERN int uvt_accept_at(uvt_listener_t *l, uvt_stream_t **s, const char *site);
 
+/* uvt_accept(l, s) as a case of a select.
+ * Suspends: never - On cancel: no effect - Thread: any - Errors: in the result: as uvt_accept */
+#define uvt_case_accept(l, s) uvt_case_accept_at((l), (s), UVT_SITE("accepted"))
+/* The function behind the macro.
+ * Suspends: never - On cancel: no effect - Thread: any - Errors: in the result: as uvt_accept */
+UVT_EXTERN uvt_case_t uvt_case_accept_at(uvt_listener_t *l, uvt_stream_t **s, const char *site);
+
 /* Stops listening; a task in accept wakes with UV_EBADF. NULL is allowed.
  * Suspends: always - On cancel: it goes on (shielded) and returns 0 - Thread: task
  * Errors: UV_EBADF closed before */

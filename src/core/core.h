@@ -290,6 +290,7 @@ struct uvt__shard {
     bool named;               /* the end has named those that take long */
     bool keep_stacks;         /* those in use stay mapped for ever: a forgiven job may point into them */
     uint64_t end_began;       /* ms: since when jobs are to come back; 0 not yet */
+    unsigned select_turn;     /* where the next select begins to look */
     unsigned tick;            /* picks, for looking at the shared tasks now and then */
     uvt__task *(*take_any)(uvt__shard *s); /* the next of the tasks placed UVT_ANY here, or NULL */
     int (*place)(uvt__shard *s, uvt__task *t, int place); /* has a new task run elsewhere */
@@ -340,6 +341,54 @@ static inline uvt__node *uvt__owner(const uvt__node *n) {
     return (uvt__node *)(n->up & ~(uintptr_t)NODE_SET);
 }
 
+/* wait.c: what objects that several shards use need. The lock of an object is taken only where there is more than one
+ * thread to use it; locks of two objects are never held together. */
+void uvt__lock(const void *object);
+void uvt__unlock(const void *object);
+
+/* One task that waits for several things at once (sync/select.c): each of its waits is a part, the first completion
+ * that claims the choice ends it. A part's park is not the task's own: its `task` is the choice, marked as one. */
+typedef struct uvt__choice {
+    uvt_park_t park;                  /* what the task is parked on */
+    _Atomic(const uvt_park_t *) won;  /* the part that ends it; &park: the task has withdrawn. Set once, by any shard */
+} uvt__choice;
+void uvt__choice_part(uvt__choice *c, uvt_park_t *part); /* makes it one, before it is hooked anywhere */
+bool uvt__choice_withdraw(uvt__choice *c);               /* nobody can claim it any more; false: somebody has */
+bool uvt__choice_unpark(uvt_park_t *part, int result);
+/* Before something is handed over to a park that may be a part: false when its task has been served elsewhere. */
+bool uvt__park_claim(uvt_park_t *p);
+
+typedef struct uvt__wait {
+    uvt_park_t park;
+    struct uvt__wait *next, *prev; /* in its object's queue, under the object's lock */
+    uvt_runtime_t *home;           /* where its task is */
+    uvt__choice *choice;           /* NULL: the wait is all its task waits for */
+    void *slot;                    /* the object's, as n: what is handed over goes there, comes from there ... */
+    uint64_t n;                    /* ... or how much it is */
+    uvt__msg msg;
+    int result;
+    bool hooked;                   /* in the queue */
+} uvt__wait;
+typedef struct uvt__waits {
+    uvt__wait *head, *tail; /* oldest first */
+} uvt__waits;
+void uvt__wait_hook(uvt__waits *q, uvt__wait *w, uvt__shard *s);
+void uvt__wait_unhook(uvt__waits *q, uvt__wait *w);
+/* Unhooks it, too. A task that was served elsewhere is not told. */
+void uvt__wait_wake(uvt__waits *q, uvt__wait *w, int result);
+/* Before something is handed over to a wait: false, and it is out of the queue, when its task was served elsewhere. */
+static inline bool uvt__wait_claim(uvt__waits *q, uvt__wait *w) {
+    if (LIKELY(!w->choice) || uvt__park_claim(&w->park)) return true;
+    uvt__wait_unhook(q, w);
+    return false;
+}
+/* Takes a wait out when its task gives up: UVT_ABORT_LATER when what it waits for is on its way. With the lock held. */
+static inline int uvt__wait_leave(uvt__waits *q, uvt__wait *w) {
+    if (!w->hooked) return UVT_ABORT_LATER;
+    uvt__wait_unhook(q, w);
+    return UVT_ABORT_DONE;
+}
+
 /* task.c */
 const char *uvt__name(const uvt__task *t);
 /* ext: one made beforehand for it, or NULL; it stays the caller's when this fails. */
@@ -347,6 +396,11 @@ int uvt__task_new(uvt__shard *s, uvt__node *owner, uvt_fn fn, void *arg, const u
                   const char *site, uvt__task **out);
 uvt__ext *uvt__task_ext(uvt__task *t);
 int uvt__task_find(uvt_task_t h, uvt__task **out); /* checks a handle on its shard */
+/* uvt_join in two halves, for those who wait for several things: the result, or UV_EAGAIN while it runs; and the task
+ * that *w (slot: a uvt_result or NULL, result: the status) is then to wait for. */
+int uvt__join_now(uvt_task_t h, uvt_result *r);
+int uvt__join_hook(uvt_task_t h, uvt__wait *w);
+void uvt__join_unhook(uvt_task_t h, uvt__wait *w);
 void uvt__task_body_done(uvt__shard *s, uvt__task *t, int rc);
 void uvt__task_finish(uvt__shard *s, uvt__task *t); /* after the epilogue: tells whoever waits, may free t */
 void uvt__task_free(uvt__shard *s, uvt__task *t);
@@ -378,6 +432,9 @@ void uvt__set_starting_ended(uvt__task *t);
 /* A member without a stack, in its turn. */
 int uvt__set_spawn_behind(uvt_set_t *h, uvt__behind *behind, void *arg, const uvt_task_options *o, const char *site,
                           uvt__task **out);
+/* uvt_set_next's waiting half: 0 hooked, else a code; UV_EAGAIN when uvt_set_try_next has something to say by now. */
+int uvt__set_hook(uvt_set_t *h, uvt_park_t *p);
+void uvt__set_unhook(uvt_set_t *h, uvt_park_t *p);
 void uvt__unspawn(uvt__shard *s, uvt__task *t); /* a task just made without a stack is not to be after all */
 
 /* cancel.c */
@@ -399,6 +456,9 @@ bool uvt__scopes_drop(uvt__shard *s, uvt__task *t, char *text, size_t size);
 void uvt__token_unbind(uvt_scope_t *sc);
 int uvt__token_local(uvt__shard *s, uvt_token_t *k, uvt_token_t **out);
 bool uvt__token_bind(uvt_scope_t *sc, uvt_token_t *tok);
+/* On a token of this shard: false when it is cancelled. */
+bool uvt__token_hook(uvt_token_t *k, uvt__wait *w);
+void uvt__token_unhook(uvt_token_t *k, uvt__wait *w);
 
 /* sched.c */
 void uvt__ready(uvt__shard *s, uvt__task *t);
@@ -457,25 +517,6 @@ int uvt__post_embedded(uvt_runtime_t *m, uvt__msg *msg); /* cannot run out of me
 uvt_runtime_t *uvt__registry_find(uint64_t id);     /* a reference, or NULL */
 uvt_runtime_t *uvt__registry_peer(const uvt_runtime_t *m, unsigned index); /* the same */
 void uvt__mailbox_join(uvt_runtime_t *m, uint64_t gid, unsigned index, unsigned of); /* before anybody posts */
-
-/* wait.c: what objects that several shards use need. The lock of an object is taken only where there is more than one
- * thread to use it; locks of two objects are never held together. */
-void uvt__lock(const void *object);
-void uvt__unlock(const void *object);
-typedef struct uvt__wait {
-    uvt_park_t park;
-    struct uvt__wait *next, *prev; /* in its object's queue, under the object's lock */
-    uvt_runtime_t *home;           /* where its task is */
-    uvt__msg msg;
-    int result;
-    bool hooked;                   /* in the queue */
-} uvt__wait;
-typedef struct uvt__waits {
-    uvt__wait *head, *tail; /* oldest first */
-} uvt__waits;
-void uvt__wait_hook(uvt__waits *q, uvt__wait *w, uvt__shard *s);
-void uvt__wait_unhook(uvt__waits *q, uvt__wait *w);
-void uvt__wait_wake(uvt__waits *q, uvt__wait *w, int result); /* unhooks it, too */
 
 /* dump.c */
 void uvt__report(uvt__shard *s, const char *format, ...) UVT_PRINTF(2, 3);

@@ -384,6 +384,7 @@ int uvt__park_shielded(uvt_park_t *p) {
 bool uvt_unpark(uvt_park_t *p, int result) {
     uvt__task *t = p->task;
     if (!t) return false;
+    if (UNLIKELY((uintptr_t)t & 1)) return uvt__choice_unpark(p, result);
     uvt__shard *s = uvt__here();
     UVT_ASSERT(s && t->id >> TAG_SHIFT == s->tag >> TAG_SHIFT, "uvt_unpark on another thread than the task's");
     p->task = NULL;

@@ -388,6 +388,23 @@ int uvt_set_next(uvt_set_t *h, uvt_result *r) {
     return 0;
 }
 
+int uvt__set_hook(uvt_set_t *h, uvt_park_t *p) {
+    uvt__set *set;
+    int rc = find(h, &set);
+    if (rc < 0) return rc;
+    if (set->done || set->live == 0) return UV_EAGAIN;
+    if (set->waiter) return UV_EBUSY;
+    if (set->closing) return UVT_ESTALE;
+    set->waiter = p;
+    set->wait_all = false;
+    return 0;
+}
+
+void uvt__set_unhook(uvt_set_t *h, uvt_park_t *p) {
+    uvt__set *set;
+    if (find(h, &set) == 0 && set->waiter == p) set->waiter = NULL;
+}
+
 /* Whether the calling task is below the set. */
 static bool inside(const uvt__shard *s, const uvt__set *set) {
     for (const uvt__node *n = &s->current->node; n; n = uvt__owner(n))

@@ -286,11 +286,19 @@ void uvt__owner_recheck(uvt__node *owner) {
     if ((t->flags & TF_CLOSING) && t->park) uvt_unpark(t->park, 0);
 }
 
-struct join {
-    uvt_park_t park;
-    uvt_result *r;
-    uvt__task *t;
-};
+/* Its joiner has not been served elsewhere: the result is handed over, and the record used up. */
+static bool hand_to_joiner(uvt__shard *s, uvt__task *t, uvt__node *owner) {
+    uvt_park_t *p = t->joiner;
+    if (!p || !uvt__park_claim(p)) return false;
+    uvt__wait *w = CONTAINER_OF(p, uvt__wait, park);
+    if (w->slot) uvt__task_result(t, w->slot);
+    w->result = t->status;
+    uvt__node_unlink(&t->node);
+    uvt__task_free(s, t);
+    uvt_unpark(p, 0);
+    uvt__owner_recheck(owner); /* which may be at its end, waiting for this one, too */
+    return true;
+}
 
 /* The task is over but for telling whoever waits. The record may be gone afterwards. */
 void uvt__task_finish(uvt__shard *s, uvt__task *t) {
@@ -300,15 +308,9 @@ void uvt__task_finish(uvt__shard *s, uvt__task *t) {
     uvt__node *owner = uvt__owner(&t->node);
     if (uvt__is_set(owner)) {
         uvt__set_child_done(s, SET_OF(owner), t);
-    } else if (t->joiner != NULL) {
-        struct join *j = CONTAINER_OF(t->joiner, struct join, park);
-        uvt__task_result(t, j->r);
-        uvt__node_unlink(&t->node);
-        uvt__task_free(s, t);
-        uvt_unpark(&j->park, 0);
-        uvt__owner_recheck(owner); /* which may be at its end, waiting for this one, too */
-    } else if (UNLIKELY(TASK_OF(owner)->flags & TF_CLOSING)) {
-        uvt__owner_child_done(s, TASK_OF(owner), t);
+    } else if (!hand_to_joiner(s, t, owner)) {
+        t->joiner = NULL;
+        if (UNLIKELY(TASK_OF(owner)->flags & TF_CLOSING)) uvt__owner_child_done(s, TASK_OF(owner), t);
     }
 }
 
@@ -345,7 +347,7 @@ void uvt__stackless_skip(uvt__shard *s, uvt__task *t) {
 /* ---- join ---- */
 
 static int join_abort(uvt_park_t *p) {
-    CONTAINER_OF(p, struct join, park)->t->joiner = NULL;
+    ((uvt__task *)p->object)->joiner = NULL;
     return UVT_ABORT_DONE;
 }
 
@@ -356,31 +358,60 @@ static bool owns_current(const uvt__shard *s, const uvt__task *t) {
     return false;
 }
 
+static int may_join(const uvt__shard *s, uvt_task_t h, uvt__task **out) {
+    if (UNLIKELY(!s || !s->current)) return UVT_ENOTASK;
+    int rc = uvt__task_find(h, out);
+    if (UNLIKELY(rc < 0)) return rc;
+    uvt__task *t = *out;
+    if (UNLIKELY(owns_current(s, t))) return UVT_EDEADLK;
+    if (UNLIKELY(uvt__is_set(uvt__owner(&t->node)))) return UV_EINVAL;
+    return UNLIKELY(t->joiner != NULL) ? UV_EBUSY : 0;
+}
+
+static int take_ended(uvt__shard *s, uvt__task *t, uvt_result *r) {
+    if (r) uvt__task_result(t, r);
+    int status = t->status;
+    uvt__node_unlink(&t->node);
+    uvt__task_free(s, t);
+    return r ? 0 : status;
+}
+
 int uvt_join(uvt_task_t h, uvt_result *r) {
     uvt__shard *s = uvt__here();
     uvt__task *t;
-    uvt_result own;
-    if (UNLIKELY(!s || !s->current)) return UVT_ENOTASK;
-    int rc = uvt__task_find(h, &t);
+    int rc = may_join(s, h, &t);
     if (UNLIKELY(rc < 0)) return rc;
-    if (UNLIKELY(owns_current(s, t))) return UVT_EDEADLK;
-    if (UNLIKELY(uvt__is_set(uvt__owner(&t->node)))) return UV_EINVAL;
-    if (UNLIKELY(t->joiner != NULL)) return UV_EBUSY;
     rc = uvt__enter(s);
     if (UNLIKELY(rc < 0)) return rc;
-    if (LIKELY(t->id == h.id && t->state == T_DONE)) {
-        if (r) uvt__task_result(t, r);
-        int status = t->status;
-        uvt__node_unlink(&t->node);
-        uvt__task_free(s, t);
-        return r ? 0 : status;
-    }
+    if (LIKELY(t->id == h.id && t->state == T_DONE)) return take_ended(s, t, r);
     if (t->id != h.id) return UVT_ESTALE; /* somebody took it while we yielded */
     if (t->joiner) return UV_EBUSY;
-    struct join j = { .park = { .what = "join", .object = t, .abort = join_abort }, .r = r ? r : &own, .t = t };
-    t->joiner = &j.park;
-    rc = uvt_park(&j.park);
-    return rc < 0 || r ? rc : own.status;
+    uvt__wait w;
+    w.park = (uvt_park_t){ .what = "join", .object = t, .abort = join_abort };
+    w.slot = r;
+    t->joiner = &w.park;
+    rc = uvt_park(&w.park);
+    return rc < 0 || r ? rc : w.result;
+}
+
+int uvt__join_now(uvt_task_t h, uvt_result *r) {
+    uvt__shard *s = uvt__here();
+    uvt__task *t;
+    int rc = may_join(s, h, &t);
+    if (rc < 0) return rc;
+    return t->state == T_DONE ? take_ended(s, t, r) : UV_EAGAIN;
+}
+
+int uvt__join_hook(uvt_task_t h, uvt__wait *w) {
+    uvt__task *t;
+    int rc = may_join(uvt__here(), h, &t);
+    if (rc == 0) t->joiner = &w->park;
+    return rc;
+}
+
+void uvt__join_unhook(uvt_task_t h, uvt__wait *w) {
+    uvt__task *t;
+    if (uvt__task_find(h, &t) == 0 && !uvt__is_set(uvt__owner(&t->node)) && t->joiner == &w->park) t->joiner = NULL;
 }
 
 /* ---- abort, detach ---- */

@@ -24,11 +24,6 @@ static void make_tree_lock(void) {
     pthread_mutexattr_destroy(&attr);
 }
 
-struct token_wait {
-    uvt_park_t park;
-    struct token_wait *next, **prev; /* prev NULL: not hooked */
-};
-
 struct uvt_token {
     atomic_uint refs;
     atomic_bool flag;             /* cancelled, as anybody sees it */
@@ -40,7 +35,7 @@ struct uvt_token {
     uvt_token_t *child;           /* children do not hold references downwards */
     uvt_token_t *prev, *next;     /* siblings */
     uvt_scope_t *scopes, *last;   /* bound ones, oldest first */
-    struct token_wait *waiters, **tail;
+    uvt__waits waiters;
     uvt__timer_t timer;           /* cancel_after */
     uvt__msg msg;                 /* a cancel, or after all references the end, on its way home */
 };
@@ -62,7 +57,6 @@ int uvt_token_new(uvt_token_t **out, uvt_token_t *parent) {
     atomic_init(&k->refs, 1);
     k->tag = s->tag;
     k->gid = s->gid;
-    k->tail = &k->waiters;
     k->timer.fire = time_came;
     if (parent) {
         bool home = parent->tag == s->tag;
@@ -161,12 +155,7 @@ static void cancel_one(uvt__shard *s, uvt_token_t *k, uvt_reason_code code, cons
     if (!atomic_load(&k->flag)) atomic_store(&k->text, text);
     atomic_store(&k->flag, true);
     uvt__timer_disarm(s, &k->timer);
-    for (struct token_wait *w; (w = k->waiters) != NULL;) {
-        k->waiters = w->next;
-        w->prev = NULL;
-        uvt_unpark(&w->park, 0);
-    }
-    k->tail = &k->waiters;
+    while (k->waiters.head) uvt__wait_wake(&k->waiters, k->waiters.head, 0);
     for (uvt_scope_t *sc = k->scopes; sc; sc = sc->tok_next)
         uvt__scope_fire(s, sc, (uvt_reason){ .code = UVT_REASON_TOKEN, .text = k->text });
 }
@@ -190,7 +179,6 @@ static void cancel_tree(uvt__shard *s, uvt_token_t *root, uvt_reason_code code, 
     pthread_mutex_unlock(&tree_lock);
     give_back(late);
 }
-
 
 int uvt_token_cancel(uvt_token_t *k, const char *text) {
     if (!k) return UV_EINVAL;
@@ -228,12 +216,17 @@ uvt_reason uvt_token_reason(const uvt_token_t *k) {
 }
 
 static int wait_abort(uvt_park_t *p) {
-    struct token_wait *w = CONTAINER_OF(p, struct token_wait, park);
     uvt_token_t *k = (uvt_token_t *)p->object;
-    *w->prev = w->next;
-    if (w->next) w->next->prev = w->prev;
-    else k->tail = w->prev;
-    return UVT_ABORT_DONE;
+    return uvt__wait_leave(&k->waiters, CONTAINER_OF(p, uvt__wait, park));
+}
+
+bool uvt__token_hook(uvt_token_t *k, uvt__wait *w) {
+    if (!k->done) uvt__wait_hook(&k->waiters, w, uvt__here());
+    return !k->done;
+}
+
+void uvt__token_unhook(uvt_token_t *k, uvt__wait *w) {
+    uvt__wait_leave(&k->waiters, w);
 }
 
 /* Waits on another shard's token. */
@@ -255,11 +248,10 @@ int uvt_token_wait(uvt_token_t *k) {
     uvt_token_ref(k); /* the last owner may let go while we wait */
     int rc = uvt__enter(s);
     if (rc == 0 && !k->done) {
-        struct token_wait w = { .park = { .what = "token", .object = k, .abort = wait_abort } };
-        w.prev = k->tail;
-        *k->tail = &w;
-        k->tail = &w.next;
-        rc = uvt_park(&w.park);
+        uvt__wait w;
+        w.park = (uvt_park_t){ .what = "token", .object = k, .abort = wait_abort };
+        w.choice = NULL;
+        if (uvt__token_hook(k, &w)) rc = uvt_park(&w.park);
     }
     uvt_token_unref(k);
     return rc;

@@ -9,6 +9,10 @@
  *
  * A wait that was taken out of its queue will be woken, if it must by a message: its abort then answers LATER. So
  * what was handed over is never lost to a cancel.
+ *
+ * A choice is a task that waits in several queues. Whoever is about to hand something to one of its waits claims it
+ * first, with one compare-and-swap; the other waits are then passed over wherever they are met, until the task has
+ * run and taken them out. So exactly one takes effect, and a claim that was made is always followed by its wake-up.
  */
 #include "core/core.h"
 #include <pthread.h>
@@ -54,6 +58,44 @@ void uvt__wait_unhook(uvt__waits *q, uvt__wait *w) {
     w->hooked = false;
 }
 
+/* ---- choices ---- */
+
+#define PART ((uintptr_t)1) /* in a park's task: this is a choice */
+
+static uvt__choice *choice_of(const uvt_park_t *p) {
+    uintptr_t word = (uintptr_t)p->task;
+    return word & PART ? (uvt__choice *)(word - PART) : NULL;
+}
+
+void uvt__choice_part(uvt__choice *c, uvt_park_t *part) {
+    part->task = (uvt__task *)((uintptr_t)c | PART);
+}
+
+static bool claim(uvt__choice *c, const uvt_park_t *by) {
+    const uvt_park_t *none = NULL;
+    return atomic_compare_exchange_strong(&c->won, &none, by) || none == by;
+}
+
+bool uvt__choice_withdraw(uvt__choice *c) {
+    return claim(c, &c->park);
+}
+
+bool uvt__park_claim(uvt_park_t *p) {
+    uvt__choice *c = choice_of(p);
+    return !c || claim(c, p);
+}
+
+/* On the task's own shard, as every unpark. */
+bool uvt__choice_unpark(uvt_park_t *part, int result) {
+    uvt__choice *c = choice_of(part);
+    if (!claim(c, part)) return false;
+    part->task = NULL;
+    part->result = result;
+    return uvt_unpark(&c->park, 0);
+}
+
+/* ---- queues ---- */
+
 static void wake_here(void *arg) {
     uvt__wait *w = arg;
     uvt_unpark(&w->park, w->result);
@@ -62,6 +104,7 @@ static void wake_here(void *arg) {
 void uvt__wait_wake(uvt__waits *q, uvt__wait *w, int result) {
     uvt__shard *s = uvt__here();
     uvt__wait_unhook(q, w);
+    if (UNLIKELY(w->choice && !uvt__park_claim(&w->park))) return; /* it would not be there when a message comes */
     if (LIKELY(s && w->home == s->mailbox)) {
         uvt_unpark(&w->park, result);
         return;

@@ -75,31 +75,40 @@ void uvt__listener_closing(uvt_listener_t *l) {
     if (l->held >= 0) close(l->held);
 }
 
-/* Waits until a connection is there (or was: somebody may have withdrawn it). */
-static int wait_readable(uvt_listener_t *l) {
+static int hook(uvt_listener_t *l, uvt_park_t *p) {
     if (!l->polling) {
         int rc = UVT_UV(uv_poll_start(&l->h.uv.poll, UV_READABLE, on_poll));
         if (rc < 0) return rc;
         l->polling = true;
     }
-    uvt_park_t p = { .what = "accept", .object = l, .abort = accept_abort };
-    l->accepter = &p;
+    l->accepter = p;
     l->starved = false;
-    return uvt_park(&p);
+    return 0;
+}
+
+/* Waits until a connection is there (or was: somebody may have withdrawn it). */
+static int wait_readable(uvt_listener_t *l) {
+    uvt_park_t p = { .what = "accept", .object = l, .abort = accept_abort };
+    int rc = hook(l, &p);
+    return rc < 0 ? rc : uvt_park(&p);
 }
 
 static bool withdrawn(int rc) {
     return rc == UV_EAGAIN || rc == UV_ECONNABORTED || rc == UV_EPROTO;
 }
 
-int uvt_accept_at(uvt_listener_t *l, uvt_stream_t **out, const char *site) {
+static int may_accept(const uvt_listener_t *l, uvt_stream_t **out) {
     int rc = uvt__io_check(l ? &l->h : NULL);
     if (rc < 0) return rc;
-    uvt__shard *s = l->h.shard;
-    if (!s->current) return UVT_ENOTASK;
+    if (!l->h.shard->current) return UVT_ENOTASK;
     if (!out) return UV_EINVAL;
-    if (l->accepter) return UV_EBUSY;
-    rc = uvt__enter(s);
+    return l->accepter ? UV_EBUSY : 0;
+}
+
+int uvt_accept_at(uvt_listener_t *l, uvt_stream_t **out, const char *site) {
+    int rc = may_accept(l, out);
+    if (rc < 0) return rc;
+    rc = uvt__enter(l->h.shard);
     while (rc == 0) {
         if (l->h.state != IO_OPEN) return UV_EBADF;
         if (l->accepter) return UV_EBUSY;
@@ -109,6 +118,32 @@ int uvt_accept_at(uvt_listener_t *l, uvt_stream_t **out, const char *site) {
     }
     return rc;
 }
+
+/* ---- as a case of a select ---- */
+
+static int case_attempt(uvt_case_t *c) {
+    int rc = may_accept(c->object, (uvt_stream_t **)c->out);
+    if (rc == 0) rc = take(c->object, (uvt_stream_t **)c->out, c->site);
+    return withdrawn(rc) ? UV_EAGAIN : rc;
+}
+
+static int case_hook(uvt__part *p) {
+    int rc = may_accept(p->c->object, (uvt_stream_t **)p->c->out);
+    return rc < 0 ? rc : hook(p->c->object, &p->wait.park);
+}
+
+static void case_unhook(uvt__part *p) {
+    uvt_listener_t *l = p->c->object;
+    if (l->accepter == &p->wait.park) l->accepter = NULL;
+}
+
+static const uvt__kind accept_kind = { case_attempt, case_hook, uvt__finish_again, case_unhook };
+
+uvt_case_t uvt_case_accept_at(uvt_listener_t *l, uvt_stream_t **s, const char *site) {
+    return (uvt_case_t){ .kind = &accept_kind, .object = l, .out = (void *)s, .site = site };
+}
+
+/* ---- listening ---- */
 
 /* A listening socket on addr; the descriptor, or a code. */
 static int listen_fd(const struct sockaddr *addr, int backlog) {

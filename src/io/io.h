@@ -7,7 +7,7 @@
 #ifndef UVT_IO_H
 #define UVT_IO_H
 
-#include "core/core.h"
+#include "sync/select.h"
 
 enum { IO_STREAM, IO_LISTENER, IO_KINDS };
 enum { IO_FREE, IO_OPEN, IO_CLOSING };

@@ -65,25 +65,30 @@ static int read_abort(uvt_park_t *p) {
     return UVT_ABORT_DONE;
 }
 
-static ssize_t receive(uvt_stream_t *s, void *buf, size_t size) {
+static ssize_t receive(uvt_stream_t *s, void *buf, size_t size, int flags) {
     ssize_t n;
     int fd, rc = uv_fileno(&s->h.uv.handle, &fd);
     if (rc < 0) return rc;
-    do n = recv(fd, buf, size, 0);
+    do n = recv(fd, buf, size, flags);
     while (n < 0 && errno == EINTR);
     return n < 0 ? uv_translate_sys_error(errno) : n == 0 ? UV_EOF : n;
 }
 
-static int wait_readable(uvt_stream_t *s) {
+static inline int hook(uvt_stream_t *s, uvt_park_t *p) {
     if (UNLIKELY(!s->reading)) {
         int rc = UVT_UV(uv_read_start(&s->h.uv.stream, on_alloc, on_read));
         if (rc < 0) return rc;
         s->reading = true;
     }
-    uvt_park_t p = { .what = "read", .object = s, .abort = read_abort };
-    s->reader = &p;
+    s->reader = p;
     s->starved = false;
-    int rc = uvt_park(&p);
+    return 0;
+}
+
+static int wait_readable(uvt_stream_t *s) {
+    uvt_park_t p = { .what = "read", .object = s, .abort = read_abort };
+    int rc = hook(s, &p);
+    if (LIKELY(rc == 0)) rc = uvt_park(&p);
     if (UNLIKELY(rc == 0 && s->h.state != IO_OPEN)) rc = UV_EBADF;
     return rc;
 }
@@ -99,7 +104,7 @@ static ssize_t read_kernel(uvt_stream_t *s, void *buf, size_t size) {
             if (s->stash_len > had) return 0;
             if (s->read_end != 0) break;
         }
-        ssize_t n = UVT_UV(receive(s, buf, size));
+        ssize_t n = UVT_UV(receive(s, buf, size, 0));
         /* What does not fill the buffer was all there was: the poll will tell of more. */
         if (n < (ssize_t)size) s->readable = false;
         if (LIKELY(n > 0)) return n;
@@ -208,6 +213,48 @@ ssize_t uvt_read_until(uvt_stream_t *s, void *buf, size_t size, const void *deli
     }
     s->in_read = false;
     return n;
+}
+
+/* ---- to be readable, as a case of a select ---- */
+
+static int may_read(const uvt_stream_t *s) {
+    int rc = uvt__io_check(s ? &s->h : NULL);
+    if (rc < 0) return rc;
+    return s->in_read ? UV_EBUSY : 0;
+}
+
+static int case_attempt(uvt_case_t *c) {
+    uvt_stream_t *s = c->object;
+    int rc = may_read(s);
+    char byte;
+    if (rc < 0 || s->stash_len > 0 || s->read_end != 0) return rc;
+    if (s->readable) s->readable = receive(s, &byte, 1, MSG_PEEK) != UV_EAGAIN;
+    return s->readable ? 0 : UV_EAGAIN;
+}
+
+static int case_hook(uvt__part *p) {
+    uvt_stream_t *s = p->c->object;
+    int rc = may_read(s);
+    if (rc == 0) rc = hook(s, &p->wait.park);
+    if (rc == 0) s->in_read = true;
+    return rc;
+}
+
+static int case_finish(uvt__part *p, int rc) {
+    uvt_stream_t *s = p->c->object;
+    return rc == 0 && s->h.state != IO_OPEN ? UV_EBADF : rc;
+}
+
+static void case_unhook(uvt__part *p) {
+    uvt_stream_t *s = p->c->object;
+    if (s->reader == &p->wait.park) s->reader = NULL;
+    s->in_read = false;
+}
+
+static const uvt__kind readable_kind = { case_attempt, case_hook, case_finish, case_unhook };
+
+uvt_case_t uvt_case_readable(uvt_stream_t *s) {
+    return (uvt_case_t){ .kind = &readable_kind, .object = s };
 }
 
 /* ---- shutdown, close ---- */

@@ -6,7 +6,7 @@
  * message embedded in the oneshot carries it there, so a send cannot run out of memory. The receiver may be on any
  * shard of the runtime: what both ends' tasks touch is under the object's lock.
  */
-#include "core/core.h"
+#include "sync/select.h"
 #include <stdatomic.h>
 
 enum { EMPTY, SENDING, SENT, TX_GONE, RX_GONE, TAKEN };
@@ -148,18 +148,16 @@ int uvt_oneshot_try_recv(uvt_oneshot_t *o, int *status, void **value) {
 }
 
 /* Of either side. */
-static int leave_queue(uvt_oneshot_t *o, uvt__waits *q, uvt_park_t *p) {
-    uvt__wait *w = CONTAINER_OF(p, uvt__wait, park);
+static int leave_queue(uvt_oneshot_t *o, uvt__waits *q, uvt__wait *w) {
     uvt__lock(o);
-    bool hooked = w->hooked;
-    if (hooked) uvt__wait_unhook(q, w);
+    int left = uvt__wait_leave(q, w);
     uvt__unlock(o);
-    return hooked ? UVT_ABORT_DONE : UVT_ABORT_LATER;
+    return left;
 }
 
 static int recv_abort(uvt_park_t *p) {
     uvt_oneshot_t *o = (uvt_oneshot_t *)p->object;
-    return leave_queue(o, &o->receiver, p);
+    return leave_queue(o, &o->receiver, CONTAINER_OF(p, uvt__wait, park));
 }
 
 /* From here to set_receiving(o, false) nobody may close the receiver's end under us. */
@@ -171,6 +169,15 @@ static bool set_receiving(uvt_oneshot_t *o, bool to) {
     return was;
 }
 
+/* False when it has been decided. */
+static bool hook_receiver(uvt_oneshot_t *o, uvt__wait *w) {
+    uvt__lock(o);
+    bool empty = settled(o) == EMPTY;
+    if (empty) uvt__wait_hook(&o->receiver, w, uvt__here());
+    uvt__unlock(o);
+    return empty;
+}
+
 int uvt_oneshot_recv(uvt_oneshot_t *o, int *status, void **value) {
     if (!o) return UV_EINVAL;
     if (!uvt__current()) return UVT_ENOTASK;
@@ -179,11 +186,7 @@ int uvt_oneshot_recv(uvt_oneshot_t *o, int *status, void **value) {
     int rc = uvt_checkpoint();
     if (rc == 0) {
         uvt__wait w = { .park = { .what = "oneshot", .object = o, .abort = recv_abort } };
-        uvt__lock(o);
-        bool empty = settled(o) == EMPTY;
-        if (empty) uvt__wait_hook(&o->receiver, &w, uvt__here());
-        uvt__unlock(o);
-        if (empty) rc = uvt_park(&w.park);
+        if (hook_receiver(o, &w)) rc = uvt_park(&w.park);
         if (rc == UV_EOF) rc = 0; /* as the state says, too */
     }
     if (rc == 0) rc = uvt_oneshot_try_recv(o, status, value);
@@ -218,7 +221,7 @@ int uvt_oneshot_close_rx(uvt_oneshot_t *o, void **value) {
 
 static int watch_abort(uvt_park_t *p) {
     uvt_oneshot_t *o = (uvt_oneshot_t *)p->object;
-    return leave_queue(o, &o->watcher, p);
+    return leave_queue(o, &o->watcher, CONTAINER_OF(p, uvt__wait, park));
 }
 
 int uvt_oneshot_wait_closed(uvt_oneshot_t *o) {
@@ -272,4 +275,35 @@ int uvt_spawn_oneshot_at(uvt_task_t *out, uvt_oneshot_t *o, void **value, const 
     else if (owner->flags & TF_BASE_CANCELLED)
         uvt__cancel_task(s, t, (uvt_reason){ .code = UVT_REASON_OWNER, .text = owner->reason_text });
     return 0;
+}
+
+/* ---- as a case of a select ---- */
+
+static int case_attempt(uvt_case_t *c) {
+    return uvt_oneshot_try_recv(c->object, c->out, c->out2);
+}
+
+static int case_hook(uvt__part *p) {
+    uvt_oneshot_t *o = p->c->object;
+    if (set_receiving(o, true)) return UV_EBUSY;
+    if (hook_receiver(o, &p->wait)) return 0;
+    set_receiving(o, false);
+    return UV_EAGAIN;
+}
+
+static int case_finish(uvt__part *p, int rc) {
+    (void)rc; /* the state says the same */
+    return case_attempt(p->c);
+}
+
+static void case_unhook(uvt__part *p) {
+    uvt_oneshot_t *o = p->c->object;
+    leave_queue(o, &o->receiver, &p->wait);
+    set_receiving(o, false);
+}
+
+static const uvt__kind recv_kind = { case_attempt, case_hook, case_finish, case_unhook };
+
+uvt_case_t uvt_case_oneshot(uvt_oneshot_t *o, int *status, void **value) {
+    return (uvt_case_t){ .kind = &recv_kind, .object = o, .out = status, .out2 = value };
 }

@@ -4,15 +4,9 @@
  * count; while anybody waits, newcomers queue up behind. The waiters' records lie on their tasks' stacks.
  * Where the runtime has several shards everything but `gid`, which never changes, is under the object's lock.
  */
-#include "core/core.h"
-
-struct uvt__sem_wait {
-    uvt__wait wait;
-    unsigned n;
-};
+#include "sync/select.h"
 
 #define NO_LIMIT INT32_MAX
-#define WAIT_OF(w) CONTAINER_OF(w, struct uvt__sem_wait, wait)
 
 int uvt_semaphore_init(uvt_semaphore_t *s, unsigned permits, unsigned limit) {
     uvt__shard *here = uvt__here();
@@ -29,25 +23,27 @@ static uvt__waits *queue(uvt_semaphore_t *s) {
 
 /* Hands permits to the oldest waiters while there are enough. */
 static void grant(uvt_semaphore_t *s) {
-    for (uvt__wait *w; (w = s->waiters.head) != NULL && s->available >= (int64_t)WAIT_OF(w)->n;) {
-        s->available -= WAIT_OF(w)->n;
+    for (uvt__wait *w; (w = s->waiters.head) != NULL && s->available >= (int64_t)w->n;) {
         s->waiting--;
+        if (!uvt__wait_claim(queue(s), w)) continue;
+        s->available -= (int64_t)w->n;
         uvt__wait_wake(queue(s), w, 0);
     }
 }
 
-static int wait_abort(uvt_park_t *p) {
-    uvt_semaphore_t *s = (uvt_semaphore_t *)p->object;
-    uvt__wait *w = CONTAINER_OF(p, uvt__wait, park);
+static int leave(uvt_semaphore_t *s, uvt__wait *w) {
     uvt__lock(s);
-    bool hooked = w->hooked;
-    if (hooked) {
+    int left = uvt__wait_leave(queue(s), w); /* LATER: the permits are on their way */
+    if (left == UVT_ABORT_DONE) {
         s->waiting--;
-        uvt__wait_unhook(queue(s), w);
         grant(s); /* it may have been the one that held smaller requests back */
     }
     uvt__unlock(s);
-    return hooked ? UVT_ABORT_DONE : UVT_ABORT_LATER; /* later: the permits are on their way */
+    return left;
+}
+
+static int wait_abort(uvt_park_t *p) {
+    return leave((uvt_semaphore_t *)p->object, CONTAINER_OF(p, uvt__wait, park));
 }
 
 static int check(const uvt_semaphore_t *s, unsigned n) {
@@ -59,19 +55,16 @@ static int check(const uvt_semaphore_t *s, unsigned n) {
     return 0;
 }
 
-/* Takes the permits or hooks the wait, with the lock held: 1 when it has to wait. */
-static int take_or_hook(uvt_semaphore_t *s, struct uvt__sem_wait *w, uvt__shard *here) {
+/* With the lock held: what an acquire would say now; UV_EAGAIN when it has to wait. */
+static int look(const uvt_semaphore_t *s, int64_t n) {
     if (UNLIKELY(s->closed)) return UVT_ECLOSED;
-    if (LIKELY(!s->waiters.head && s->available >= (int64_t)w->n)) {
-        s->available -= w->n;
-        return 0;
-    }
-    if (w->n == 0) return 0;
-    if ((int64_t)w->n > s->limit && s->limit > 0) return UV_EINVAL;
+    if (LIKELY(!s->waiters.head && s->available >= n) || n == 0) return 0;
+    return n > s->limit && s->limit > 0 ? UV_EINVAL : UV_EAGAIN;
+}
+
+static void hook(uvt_semaphore_t *s, uvt__wait *w, uvt__shard *here) {
     s->waiting++;
-    w->wait.park = (uvt_park_t){ .what = "semaphore", .object = s, .abort = wait_abort };
-    uvt__wait_hook(queue(s), &w->wait, here);
-    return 1;
+    uvt__wait_hook(queue(s), w, here);
 }
 
 int uvt_semaphore_acquire_many(uvt_semaphore_t *s, unsigned n) {
@@ -81,13 +74,20 @@ int uvt_semaphore_acquire_many(uvt_semaphore_t *s, unsigned n) {
     if (UNLIKELY(rc < 0)) return rc;
     rc = uvt__enter(here);
     if (UNLIKELY(rc < 0)) return rc;
-    struct uvt__sem_wait w;
-    w.n = n;
+    uvt__wait w;
     uvt__lock(s);
-    rc = take_or_hook(s, &w, here);
+    rc = look(s, n);
+    if (LIKELY(rc == 0)) {
+        s->available -= n;
+    } else if (rc == UV_EAGAIN) {
+        w.n = n;
+        w.choice = NULL;
+        hook(s, &w, here);
+    }
     uvt__unlock(s);
-    if (rc <= 0) return rc;
-    rc = uvt_park(&w.wait.park);
+    if (LIKELY(rc != UV_EAGAIN)) return rc;
+    w.park = (uvt_park_t){ .what = "semaphore", .object = s, .abort = wait_abort };
+    rc = uvt_park(&w.park);
     uvt__lock(s); /* whoever has woken us may still be at it, and we may be about to free it */
     uvt__unlock(s);
     return rc;
@@ -101,10 +101,8 @@ int uvt_semaphore_try_acquire(uvt_semaphore_t *s, unsigned n) {
     int rc = check(s, n);
     if (rc < 0) return rc;
     uvt__lock(s);
-    if (s->closed) rc = UVT_ECLOSED;
-    else if ((int64_t)n > s->limit && s->limit > 0) rc = UV_EINVAL;
-    else if (n && (s->waiters.head || s->available < (int64_t)n)) rc = UV_EAGAIN;
-    else s->available -= n;
+    rc = look(s, n);
+    if (rc == 0) s->available -= n;
     uvt__unlock(s);
     return rc;
 }
@@ -160,4 +158,30 @@ unsigned uvt_semaphore_waiting(const uvt_semaphore_t *s) {
     unsigned n = s->waiting;
     uvt__unlock(s);
     return n;
+}
+
+/* ---- as a case of a select ---- */
+
+static int case_attempt(uvt_case_t *c) {
+    return c->n > NO_LIMIT ? UV_EINVAL : uvt_semaphore_try_acquire(c->object, (unsigned)c->n);
+}
+
+static int case_hook(uvt__part *p) {
+    uvt_semaphore_t *s = p->c->object;
+    uvt__lock(s);
+    bool waits = look(s, (int64_t)p->c->n) == UV_EAGAIN;
+    p->wait.n = p->c->n;
+    if (waits) hook(s, &p->wait, uvt__here());
+    uvt__unlock(s);
+    return waits ? 0 : UV_EAGAIN;
+}
+
+static void case_unhook(uvt__part *p) {
+    leave(p->c->object, &p->wait);
+}
+
+static const uvt__kind acquire_kind = { case_attempt, case_hook, uvt__finish_handed, case_unhook };
+
+uvt_case_t uvt_case_acquire(uvt_semaphore_t *s, unsigned n) {
+    return (uvt_case_t){ .kind = &acquire_kind, .object = s, .n = n };
 }
