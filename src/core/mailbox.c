@@ -131,6 +131,7 @@ bool uvt__mailbox_drain(uvt__shard *s) {
     /* Whenever the inbox is empty the head is looked at: the wake-up for what is there may have been used up. */
     if (!s->inbox && !is_mark(atomic_load_explicit(&m->head, memory_order_relaxed))) {
         s->inbox = take_all(m, m->dozes ? AWAKE : ASLEEP);
+        if (UNLIKELY(s->many && s->virtual_clock)) s->wake(s); /* they are to find the clock as it is now */
         run_some(s, left);
         any = true;
     }
@@ -140,7 +141,7 @@ bool uvt__mailbox_drain(uvt__shard *s) {
 
 void uvt__on_async(uv_async_t *h) {
     uvt__shard *s = h->data;
-    if (s->many) s->wake(s); /* the messages are to find the clock as it is now */
+    if (s->many) s->wake(s);
     uvt__mailbox_drain(s);
 }
 

@@ -60,6 +60,34 @@ ON_SHARDS(3, clock_advanced_by_hand_on_one_shard_fires_timers_of_others) {
     CHECK_EQ(uvt_now() - at, 99); /* settled 1 ms before */
 }
 
+static uv_sem_t posted;
+static uint64_t told;
+
+static void tells(void *arg) {
+    (void)arg;
+    told = uvt_now();
+}
+
+static int advances_and_posts(void *to) {
+    CHECK_EQ(uvt_test_advance(60), 0);
+    CHECK_EQ(uvt_post(to, tells, NULL), 0);
+    uv_sem_post(&posted);
+    return 0;
+}
+
+/* The shard that is told has not slept meanwhile. */
+ON_SHARDS(2, clock_advanced_on_one_shard_is_what_its_messages_find) {
+    uvt_runtime_t *here = uvt_runtime_ref();
+    uint64_t at = uvt_now();
+    CHECK_EQ(uv_sem_init(&posted, 0), 0);
+    uvt_task_t t = spawn_on(1, advances_and_posts, here);
+    uv_sem_wait(&posted);
+    CHECK_EQ(uvt_join(t, NULL), 0);
+    CHECK_EQ(told - at, 60);
+    uv_sem_destroy(&posted);
+    uvt_runtime_unref(here);
+}
+
 static int busy_for_a_while(void *arg) {
     for (int i = 0; i < 2000; i++) CHECK_EQ(uvt_yield(), 0);
     *(uint64_t *)arg = uvt_now();
