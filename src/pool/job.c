@@ -69,9 +69,12 @@ static void go_home(uvt__job *job) {
     uvt_runtime_t *home = job->home;
     job->msg = (uvt__msg){ .fn = arrive, .arg = job, .embedded = true };
     if (uvt__post_embedded(home, &job->msg) == 0) return;
-    uvt__crew_outside(true);
-    uvt__job_put(job);
-    uvt__crew_outside(false);
+    if (job->drop) {
+        uvt__crew_outside(true);
+        job->drop(job->arg);
+        uvt__crew_outside(false);
+    }
+    uvt__job_free(job);
     uvt_runtime_unref(home);
 }
 
@@ -159,6 +162,7 @@ static void overdue(uvt__shard *s, uint64_t before, bool forgive) {
             go_home(job);
             continue;
         }
+        if (atomic_load(&job->ended)) continue; /* its message is under way, or waits for us */
         uvt__report(s, "shutdown: job %s (%s) still runs", name_of(job), place(job->site));
         job->named = true;
         job->forgiven = forgive;

@@ -15,6 +15,7 @@ static int other_runtime(void *arg) {
 /* Whatever a job left behind (its thread still has the crew) is gone after the next runtime. */
 static void clean_up(void) {
     while (atomic_load(&g.inside) > 0) {}
+    gate_freed(&g);
     CHECK_EQ(uvt_test_run(other_runtime, INT(3), NULL), 3);
     gate_end(&g);
 }

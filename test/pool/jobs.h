@@ -21,10 +21,12 @@ struct gate {
     atomic_int begun, ended; /* jobs that ever came, and that were let go */
     atomic_int dropped;      /* calls of drop */
     atomic_int stopped;      /* jobs that were asked to stop when they went on */
+    size_t blocks;           /* of the library's memory, when it was set up */
 };
 
 static inline void gate_init(struct gate *g) {
     memset(g, 0, sizeof *g);
+    g->blocks = uvt_test_live_blocks();
     CHECK_EQ(uv_sem_init(&g->in, 0), 0);
     CHECK_EQ(uv_sem_init(&g->go, 0), 0);
 }
@@ -41,6 +43,12 @@ static inline void gate_wait(struct gate *g, int n) {
 
 static inline void gate_open(struct gate *g, int n) {
     while (n-- > 0) uv_sem_post(&g->go);
+}
+
+/* Between runtimes: until the threads of jobs that outlived theirs have freed what was left of them. That they have gone
+ * on is not enough: a runtime that ends waits for no thread that is still inside a job or its drop. */
+static inline void gate_freed(struct gate *g) {
+    while (uvt_test_live_blocks() > g->blocks) uv_sleep(1);
 }
 
 /* The job: 7. */

@@ -39,6 +39,7 @@ static void clean_up(void) {
     gate_open(&g, 1);
     while (atomic_load(&g.inside) > 0) {
     }
+    gate_freed(&g);
     CHECK_EQ(uvt_run(has_a_job, INT(3), NULL), 3);
     gate_end(&g);
 }
@@ -120,6 +121,7 @@ static void job_writes_after_the_end(uvt_fn fn) {
     gate_open(&g, 1);
     while (!atomic_load(&wrote)) {
     }
+    gate_freed(&g);
     CHECK_EQ(uvt_run(has_a_job, INT(3), NULL), 3);
     gate_end(&g);
 }
@@ -280,6 +282,32 @@ UVT_TEST_PLAIN(end_by_a_panic_of_main_leaves_its_childs_job_after_the_grace) {
     clean_up();
 }
 
+static int computes_when_cancelled(void *arg) {
+    (void)arg;
+    until_cancelled();
+    uint64_t until = uvt_now() + 25;
+    while (uvt_now() < until) {
+    }
+    return 0;
+}
+
+static int leaves_an_ended_job_and_one_who_computes(void *arg) {
+    leave(hangs, arg);
+    leave(computes_when_cancelled, arg);
+    CHECK_EQ(uvt_blocking(value_job, INT(1)), 1); /* what runs now runs after the poll: timers are next, not messages */
+    gate_open(arg, 1);
+    while (stats_of((uvt_lane_t){ 0 }).running > 0) {
+    }
+    return 5;
+}
+
+/* A clean-up has held the loop up until the period was over, and the job's message waits. */
+UVT_TEST_PLAIN(end_job_that_has_ended_is_not_named) {
+    CHECK_EQ(run(1, 20, leaves_an_ended_job_and_one_who_computes, &g), 5);
+    CHECK_EQ(named_jobs, 0);
+    gate_end(&g);
+}
+
 /* ---- a host's loop ---- */
 
 static uvt_runtime_t *own;
@@ -318,9 +346,9 @@ UVT_TEST_PLAIN(attached_named_job_keeps_the_loop_until_the_shutdown_is_done) {
     CHECK_EQ(uv_loop_init(&loop), 0);
     CHECK_EQ(uvt_attach(&own, &loop, &(uvt_options){ .grace_ms = 20, .report = opens_when_named }), 0);
     CHECK_EQ(uvt_runtime_spawn(own, has_it_stand, &g), 0);
+    CHECK_EQ(uv_run(&loop, UV_RUN_NOWAIT) != 0, 1); /* the task runs, and the job is there */
     CHECK_EQ(uv_timer_init(&loop, &timer), 0);
     CHECK_EQ(uv_timer_start(&timer, ends_it, 5, 0), 0);
-    CHECK_EQ(uv_run(&loop, UV_RUN_NOWAIT) != 0, 1); /* the task runs, and the job is there */
     CHECK_EQ(uv_run(&loop, UV_RUN_DEFAULT), 0);
     CHECK_EQ(named_jobs, 1);
     CHECK_EQ(done_status, 0);
@@ -417,6 +445,7 @@ static void run_during_a_drop(uvt_fn fn) {
     gate_open(&in_drop, 1);
     while (atomic_load(&g.dropped) == 0) {
     }
+    gate_freed(&g);
     CHECK_EQ(uvt_run(has_a_job, INT(3), NULL), 3);
     gate_end(&g);
     gate_end(&in_drop);
