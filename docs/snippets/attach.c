@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The guide, chapter 11: tasks on a loop that the program drives itself, beside its callbacks.
+ * The guide, chapter 12: tasks on a loop that the program drives itself, beside its callbacks.
  */
 #include <stdio.h>
 #include <uvtask.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The guide, chapter 13: work that blocks, and loops over all cores.
+ * The guide, chapter 14: work that blocks, and loops over all cores.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The guide, chapter 7: from a callback of libuv to a task.
+ * The guide, chapter 8: from a callback of libuv to a task.
  */
 #include <stdio.h>
 #include <stdlib.h>

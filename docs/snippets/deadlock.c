@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The guide, chapter 10: when every task waits and nothing can wake them, uvt_run says so instead of hanging.
+ * The guide, chapter 11: when every task waits and nothing can wake them, uvt_run says so instead of hanging.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The guide, chapter 8: a server with one task per connection, and a client that asks it.
+ * The guide, chapter 9: a server with one task per connection, and a client that asks it.
  */
 #include <stdio.h>
 #include <uvtask.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The guide, chapter 9: a panic ends one task, and whoever joins it is told.
+ * The guide, chapter 10: a panic ends one task, and whoever joins it is told.
  */
 #include <stdio.h>
 #include <uvtask.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The guide, chapter 12: the same program on one loop or on several.
+ * The guide, chapter 13: the same program on one loop or on several.
  */
 #include <stdio.h>
 #include <uvtask.h>

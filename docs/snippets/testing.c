@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The guide, chapter 14: tests are tasks on a clock that jumps.
+ * The guide, chapter 15: tests are tasks on a clock that jumps.
  */
 #include <uvtask.h>
 #include <uvtask/test.h>
