@@ -8,10 +8,10 @@
  * of the first-level cache; every top is therefore shifted by 192 bytes more than its neighbour's.
  *
  * Ended tasks' stacks go to a cache, last in first out, as they are hot. Those beyond the cache's bound lie
- * idle in their slab: when many slabs have no stack in use any more they are unmapped, which costs a sixth
- * of giving the pages back one by one. What idle and cached stacks hold is given back when the loop is about
- * to sleep for a while (or has not slept for a second): all of an idle one, all but the first pages of a
- * cached one.
+ * idle in their slab, pages and all, for the next burst of tasks. What idle and cached stacks hold is given back when
+ * the loop is about to sleep for a while (or has not slept for a second): all of an idle one, all but the first pages
+ * of a cached one. Slabs without a stack in use are unmapped then, which costs a sixth of giving the pages back one by
+ * one, and so many at a time that nothing else has to wait for long.
  *
  * The loop's thread alone comes here.
  */
@@ -53,8 +53,8 @@
 #define MAP_NORESERVE 0
 #endif
 
-#define PER_SLAB 64                   /* stacks, or fewer of a large size: */
-#define SLAB_BYTES ((size_t)16 << 20)
+#define PER_SLAB 64                  /* stacks, or fewer of a large size: */
+#define SLAB_BYTES ((size_t)4 << 20) /* page tables of larger mappings were seen to be visited anew each time */
 #define MIN_STACK ((size_t)16 << 10)
 #define MAX_STACK ((size_t)1 << 30)
 #define MANY 16 /* slabs of a class from which on new ones get their stacks' first pages in one go */
@@ -62,7 +62,7 @@
 #define COLOUR_STEP 192
 #define DESCRIPTOR 128
 #define NAP_MS 20 /* a sleep of the loop from which on it pays to give pages back */
-#define SPARE_SLABS 32 /* slabs without a stack in use that are kept until the loop has time */
+#define AT_A_TIME 64 /* slabs that are cleaned or unmapped between two polls, some 5 ms */
 #define KEEP ((size_t)16 << 10) /* bytes below the top that a cached stack may keep */
 
 struct uvt__slab {
@@ -83,7 +83,6 @@ struct uvt__stack_class {
     struct uvt__slab slabs;   /* list head */
     uvt__stack *cache;        /* last in first out */
     unsigned count;           /* slabs */
-    unsigned spare;           /* of those, how many have no stack in use or in the cache */
     unsigned cached;
     unsigned shallow;         /* of those, from the back, how many hold their first pages only */
     bool dirty;               /* some slab has dirty stacks */
@@ -111,7 +110,8 @@ static uvt__stack_class *class_of(uvt__shard *s, size_t size) {
     if (!c) return NULL;
     c->size = size;
     c->stride = size + page_size();
-    c->per_slab = size * PER_SLAB <= SLAB_BYTES ? PER_SLAB : size < SLAB_BYTES ? (unsigned)(SLAB_BYTES / size) : 1;
+    size_t fit = SLAB_BYTES / c->stride;
+    c->per_slab = fit > PER_SLAB ? PER_SLAB : fit > 1 ? (unsigned)fit : 1;
     c->all = ~(uint64_t)0 >> (64 - c->per_slab);
     c->slabs.next = c->slabs.prev = &c->slabs;
     c->next = s->classes;
@@ -148,14 +148,12 @@ static struct uvt__slab *slab_new(uvt__stack_class *c) {
     sl->free = c->all;
     slab_link_front(c, sl);
     c->count++;
-    c->spare++;
     return sl;
 }
 
 static void slab_forget(struct uvt__slab *sl) {
     slab_unlink(sl);
     sl->cls->count--;
-    if (sl->free == sl->cls->all) sl->cls->spare--;
     uvt__free(sl);
 }
 
@@ -218,7 +216,6 @@ static uvt__stack *carve(uvt__shard *s, struct uvt__slab *sl) {
         slab_release(sl);
         return NULL;
     }
-    if (sl->free == sl->cls->all) sl->cls->spare--;
     sl->free &= ~((uint64_t)1 << i);
     sl->dirty &= ~((uint64_t)1 << i);
     if (!sl->free) { /* full ones to the back */
@@ -262,7 +259,7 @@ uvt__stack *uvt__stack_get(uvt__shard *s, size_t size, int *err) {
     return st;
 }
 
-/* Back to its slab, pages and all; the slab may go. */
+/* Back to its slab, pages and all. */
 static void discard(uvt__stack *st) {
     struct uvt__slab *sl = st->slab;
     uvt__stack_class *c = sl->cls;
@@ -275,10 +272,6 @@ static void discard(uvt__stack *st) {
     sl->free |= (uint64_t)1 << i;
     sl->dirty |= (uint64_t)1 << i;
     c->dirty = true;
-    if (sl->free == c->all) {
-        c->spare++;
-        if (c->spare > SPARE_SLABS) slab_release(sl);
-    }
 }
 
 void uvt__stack_put(uvt__shard *s, uvt__stack *st) {
@@ -311,7 +304,8 @@ static void clean(struct uvt__slab *sl) {
     }
 }
 
-static void trim_class(uvt__stack_class *c) {
+/* Up to so many slabs; what is left of that. */
+static unsigned trim_class(uvt__stack_class *c, unsigned slabs) {
     /* Last in first out: what was in use since the last time is in front. */
     unsigned deep = c->cached - c->shallow;
     for (uvt__stack *st = c->cache; deep > 0; st = st->next, deep--) {
@@ -319,14 +313,21 @@ static void trim_class(uvt__stack_class *c) {
         if (room > KEEP) (void)madvise(st->low, room - KEEP, MADV_DONTNEED);
     }
     c->shallow = c->cached;
-    if (!c->dirty) return;
+    if (!c->dirty) return slabs;
+    c->dirty = false;
     /* Full slabs are at the back. */
     for (struct uvt__slab *sl = c->slabs.next, *next; sl != &c->slabs && sl->free; sl = next) {
         next = sl->next;
+        if (sl->free != c->all && !sl->dirty) continue;
+        if (slabs == 0) {
+            c->dirty = true;
+            return 0;
+        }
+        slabs--;
         if (sl->free == c->all) slab_release(sl);
         else clean(sl);
     }
-    c->dirty = false;
+    return slabs;
 }
 
 void uvt__stacks_trim(uvt__shard *s) {
@@ -334,8 +335,10 @@ void uvt__stacks_trim(uvt__shard *s) {
     bool due = false;
     for (uvt__stack_class *c = s->classes; c; c = c->next) due |= c->dirty || c->shallow < c->cached;
     if (!due || (next < now + NAP_MS && now < s->trimmed_at + 1000)) return;
-    s->trimmed_at = now;
-    for (uvt__stack_class *c = s->classes; c; c = c->next) trim_class(c);
+    unsigned slabs = AT_A_TIME;
+    for (uvt__stack_class *c = s->classes; c; c = c->next) slabs = trim_class(c, slabs);
+    if (slabs > 0) s->trimmed_at = now;
+    else uvt__keep_turning(s); /* and goes on after the poll */
 }
 
 /* keep_used: stacks in use stay mapped for ever, since a job that goes on may have its arguments there. */

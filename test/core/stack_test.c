@@ -251,6 +251,31 @@ UVT_TEST_REAL(deep_stack_gives_its_pages_back_when_the_loop_idles) {
     }
 }
 
+static char *lowest_frame;
+
+static int parks(void *arg) {
+    char here;
+    if (&here < lowest_frame || !lowest_frame) lowest_frame = &here;
+    return uvt_token_wait(arg);
+}
+
+/* More slabs than are unmapped between two polls. */
+UVT_TEST_REAL(stacks_of_a_burst_are_given_back_when_the_loop_idles) {
+    uvt_token_t *stop;
+    uvt_set_t set;
+    CHECK_EQ(uvt_token_new(&stop, NULL), 0);
+    CHECK_EQ(uvt_set_open(&set, &(uvt_set_options){ .discard = true }), 0);
+    for (int i = 0; i < 8000; i++) CHECK_EQ(uvt_set_spawn(&set, parks, stop), 0);
+    CHECK_EQ(uvt_yield(), 0);
+    char *lowest = lowest_frame;
+    CHECK(resident(lowest));
+    CHECK_EQ(uvt_token_cancel(stop, NULL), 0);
+    CHECK_EQ(uvt_set_close(&set), 0);
+    for (int i = 0; i < 100 && resident(lowest); i++) CHECK_EQ(uvt_sleep(50), 0); /* real: the loop idles */
+    CHECK(!resident(lowest));
+    uvt_token_unref(stop);
+}
+
 /* ---- the processor's state ---- */
 
 /* The rounding mode, 0..3 with 0 "to nearest", in the unit's own words: fesetround would need libm. */
