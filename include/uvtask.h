@@ -25,6 +25,7 @@
 #include <uvtask/semaphore.h>
 #include <uvtask/oneshot.h>
 #include <uvtask/select.h>
+#include <uvtask/chan.h>
 #include <uvtask/shard.h>
 #include <uvtask/blocking.h>
 #include <uvtask/parallel.h>

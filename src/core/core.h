@@ -33,6 +33,14 @@ typedef struct uvt__group uvt__group;
 UVT_NORETURN void uvt__assert_fail(const char *file, int line, const char *what);
 #define UVT_ASSERT(cond, what) (LIKELY(cond) ? (void)0 : uvt__assert_fail(__FILE__, __LINE__, what))
 
+static inline void uvt__cpu_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
 /* ---- memory (alloc.c): every allocation goes through here; NULL is out of memory ---- */
 void *uvt__alloc(size_t size);
 void *uvt__calloc(size_t size);

@@ -78,12 +78,4 @@ int uvt__place(uvt__shard *s, uvt__task *t, int place);
 void uvt__guests_abandon(uvt__shard *s);
 void uvt__remote_steal(uvt__remote *r, uvt__task *t, uvt_runtime_t *home); /* begins another shard's task here */
 
-static inline void uvt__cpu_relax(void) {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ __volatile__("yield");
-#endif
-}
-
 #endif
