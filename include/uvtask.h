@@ -26,6 +26,10 @@
 #include <uvtask/oneshot.h>
 #include <uvtask/select.h>
 #include <uvtask/chan.h>
+#include <uvtask/mutex.h>
+#include <uvtask/rwlock.h>
+#include <uvtask/event.h>
+#include <uvtask/barrier.h>
 #include <uvtask/shard.h>
 #include <uvtask/blocking.h>
 #include <uvtask/parallel.h>

@@ -7,9 +7,9 @@
  * returned when leftover children are awaited) belongs elsewhere.
  *
  * The end of a task, in this order: its body returns (or panics); children and sets left open are
- * cancelled and awaited; defers run, last first; streams left open are closed and reported; whoever joins
- * is told. If the body succeeded but a child that nobody joined had failed, that failure becomes the
- * task's status: failures are never lost.
+ * cancelled and awaited; defers run, last first; streams left open are closed and locks left held passed
+ * on, with a report; whoever joins is told. If the body succeeded but a child that nobody joined had failed,
+ * that failure becomes the task's status: failures are never lost.
  */
 #ifndef UVTASK_TASK_H
 #define UVTASK_TASK_H
@@ -28,6 +28,27 @@ typedef struct uvt_task {
     struct uvt__task *rec;
     uint64_t id;
 } uvt_task_t;
+
+/* Private: what a task has to give back before it ends (a stream, a lock). A part of the thing, on the list of the
+ * task that owns it, which alone touches the list. */
+typedef struct uvt__res {
+    struct uvt__res *next, *prev;     /* neighbours of the owner's */
+    struct uvt__task *owner;          /* NULL: nobody's */
+    const char *site;                 /* UVT_SITE: what it is and where it was made */
+    int (*close)(struct uvt__res *r); /* the owner ends: gives it back and takes it off the list; may suspend */
+} uvt__res_t;
+
+/* Private: the tasks that wait for one thing, oldest first. */
+typedef struct uvt__waits {
+    struct uvt__wait *head, *tail;
+} uvt__waits_t;
+
+/* Private: what objects that tasks wait for begin with. */
+typedef struct uvt__line {
+    uvt__waits_t waits;
+    uint64_t gid;     /* the runtime it was made in */
+    unsigned waiting; /* how many wait */
+} uvt__line_t;
 
 typedef enum uvt_outcome {
     UVT_RETURNED,  /* the body returned; status is its value */

@@ -28,6 +28,8 @@ typedef struct uvt__shard uvt__shard;
 typedef struct uvt__stack uvt__stack;
 typedef struct uvt__msg uvt__msg;
 typedef struct uvt__group uvt__group;
+typedef struct uvt__res uvt__res;
+typedef struct uvt__waits uvt__waits;
 
 /* ---- always-on assertions: for what would corrupt memory, with the place and the task ---- */
 UVT_NORETURN void uvt__assert_fail(const char *file, int line, const char *what);
@@ -134,7 +136,7 @@ struct uvt__task {
     };
     /* touched by few */
     uvt__timer_t timer;      /* start delay, then sleep */
-    struct uvt__res *res;    /* what it owns that must be closed at its end (streams, listeners) */
+    uvt__res *res;           /* what it owns that is given back at its end: streams, listeners, locks */
     const char *reason_text; /* with reason_code: why it was cancelled as a whole */
     int32_t status;          /* valid when DONE */
     int32_t child_failure;   /* first failure of a child that nobody joined, or 0 */
@@ -147,14 +149,6 @@ typedef struct uvt__guest {
     void (*ended)(struct uvt__guest *g, uvt__task *t);
     bool foreign; /* a thread without a runtime waits for it */
 } uvt__guest;
-
-/* Something of a task's that needs closing at the task's end. */
-typedef struct uvt__res {
-    struct uvt__res *next, *prev; /* neighbours of the owner's; next == NULL when not owned */
-    uvt__task *owner;
-    const char *site;
-    int (*close)(struct uvt__res *r); /* closes it (may suspend); it must take itself off the list */
-} uvt__res;
 
 struct uvt__set {
     uvt__node node;           /* owner: the task that opened it, NULL for the root set */
@@ -377,9 +371,6 @@ typedef struct uvt__wait {
     int result;
     bool hooked;                   /* in the queue */
 } uvt__wait;
-typedef struct uvt__waits {
-    uvt__wait *head, *tail; /* oldest first */
-} uvt__waits;
 void uvt__wait_hook(uvt__waits *q, uvt__wait *w, uvt__shard *s);
 void uvt__wait_unhook(uvt__waits *q, uvt__wait *w);
 /* Unhooks it, too. A task that was served elsewhere is not told. */
@@ -429,6 +420,21 @@ void uvt__owner_recheck(uvt__node *owner);
 void uvt__give_to_root(uvt__shard *s, uvt__task *t);
 
 /* epilogue.c */
+void uvt__res_report(const uvt__res *r, const char *what); /* "leak: ... was <what> by task ..." */
+/* The owner's list of what is given back at its end. Only the owner's own thread is at it; r->owner, which others may
+ * read, is the caller's to set. */
+static inline void uvt__res_link(uvt__res *r, uvt__task *owner) {
+    uvt__res *first = owner->res;
+    r->prev = NULL;
+    r->next = first;
+    if (first) first->prev = r;
+    owner->res = r;
+}
+static inline void uvt__res_unlink(uvt__res *r, uvt__task *owner) {
+    if (r->prev) r->prev->next = r->next;
+    else owner->res = r->next;
+    if (r->next) r->next->prev = r->prev;
+}
 void uvt__task_epilogue(uvt__shard *s, uvt__task *t);
 
 /* set.c */

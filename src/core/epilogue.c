@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The end of a task that owns something: children and sets are cancelled and awaited, defers run, last
- * first, resources left open are closed and reported. A panic goes the same way, from the depth at which it
+ * first, resources left open (and locks left held) are given back and reported. A panic goes the same way, from the depth at which it
  * happened: the frames above are given up, but stay as they are until everything that may point into them
  * has ended.
  */
@@ -46,11 +46,15 @@ static int run_defers(void *arg) {
     return 0;
 }
 
-static int close_left_open(void *arg) {
+void uvt__res_report(const uvt__res *r, const char *what) {
+    uvt__report(uvt__here(), "leak: %s (%s) was %s by task %s", r->site, r->site + strlen(r->site) + 1, what,
+                uvt__name(r->owner));
+}
+
+static int give_back(void *arg) {
     uvt__task *t = arg;
     for (uvt__res *r; (r = t->res) != NULL;) {
-        uvt__report(uvt__here(), "leak: %s (%s) was left open by task %s", r->site, r->site + strlen(r->site) + 1,
-                    uvt__name(t));
+        UVT_ASSERT(r->owner == t, "a lock went away while a task held it");
         r->close(r);
     }
     return 0;
@@ -70,7 +74,7 @@ static void wind_up(uvt__shard *s, uvt__task *t) {
         uvt_shielded(s->opt.grace_ms, run_defers, t->ext);
         await_children(s, t); /* a defer may have spawned */
     }
-    if (t->res) uvt_shielded(UVT_FOREVER, close_left_open, t);
+    if (t->res) uvt_shielded(UVT_FOREVER, give_back, t);
 }
 
 void uvt__task_epilogue(uvt__shard *s, uvt__task *t) {

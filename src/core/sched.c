@@ -259,12 +259,17 @@ __attribute__((no_sanitize_address)) void uvt__task_entry(void) {
     arrived(s);
     for (;;) {
         int rc = t->fn(t->arg);
-        bool spoiled = UNLIKELY(t->scope != NULL);
-        if (spoiled) { /* scopes left open lie in the dead frames below: keep ours off them while they are unlinked */
+        bool spoiled = UNLIKELY(t->scope || t->res);
+        if (spoiled) { /* scopes left open, and locks left held, may lie in the dead frames below: keep ours off them */
             char *here = __builtin_frame_address(0), *low = here;
             for (uvt_scope_t *sc = t->scope; sc; sc = sc->outer) {
                 VALGRIND_MAKE_MEM_DEFINED(sc, sizeof *sc);
                 if ((char *)sc < low && (char *)sc > (char *)st->low) low = (char *)sc;
+            }
+            for (uvt__res *r = t->res; r; r = r->next) {
+                VALGRIND_MAKE_MEM_DEFINED(r, sizeof *r);
+                if (r->owner != t) break; /* overwritten: the epilogue says so */
+                if ((char *)r < low && (char *)r > (char *)st->low) low = (char *)r;
             }
             volatile char *gap = __builtin_alloca((size_t)(here - low) + 64);
             gap[0] = 0;

@@ -470,7 +470,8 @@ int uvt_detach(uvt_task_t h) {
     if (uvt__is_set(uvt__owner(&t->node))) return UV_EINVAL;
     if (t->joiner) return UV_EBUSY;
     uvt__node *owner = uvt__owner(&t->node);
-    t->id = uvt__new_id(s); /* every copy of the handle is stale from now on */
+    /* Every copy of the handle is stale from now on. (Whoever waits for its lock elsewhere may look at the id.) */
+    __atomic_store_n(&t->id, uvt__new_id(s), __ATOMIC_RELAXED);
     uvt__give_to_root(s, t);
     uvt__owner_recheck(owner);
     return 0;

@@ -57,25 +57,20 @@ static void recycle(uvt__ioh *h) {
 }
 
 static int close_res(uvt__res *r) {
+    uvt__res_report(r, "left open");
     return uvt__io_close_wait(CONTAINER_OF(r, uvt__ioh, res));
 }
 
 void uvt__io_own(uvt__ioh *h, uvt__task *owner) {
     uvt__io_disown(h);
     h->res.owner = owner;
-    h->res.prev = NULL;
-    h->res.next = owner->res;
-    if (owner->res) owner->res->prev = &h->res;
-    owner->res = &h->res;
+    uvt__res_link(&h->res, owner);
 }
 
 void uvt__io_disown(uvt__ioh *h) {
-    uvt__res *r = &h->res;
-    if (!r->owner) return;
-    if (r->prev) r->prev->next = r->next;
-    else r->owner->res = r->next;
-    if (r->next) r->next->prev = r->prev;
-    r->owner = NULL;
+    if (!h->res.owner) return;
+    uvt__res_unlink(&h->res, h->res.owner);
+    h->res.owner = NULL;
 }
 
 int uvt__io_new(uvt__shard *s, int kind, int fd, uvt__task *owner, const char *site, uvt__ioh **out) {
