@@ -30,6 +30,8 @@
 #include <uvtask/rwlock.h>
 #include <uvtask/event.h>
 #include <uvtask/barrier.h>
+#include <uvtask/combine.h>
+#include <uvtask/rate.h>
 #include <uvtask/shard.h>
 #include <uvtask/blocking.h>
 #include <uvtask/parallel.h>
