@@ -25,8 +25,8 @@ typedef struct uvt_branch {
     uvt_fn fn;
     void *arg;
     const char *site;     /* UVT_SITE string: its name in dumps; NULL "branch" */
-    int status;           /* out: what fn returned, UV_ECANCELED, UVT_EPANIC; UV_ENOMEM: also, it could not begin */
-    uvt_outcome outcome;  /* out: how it ended. One that has not begun is UVT_CANCELLED, UV_ENOMEM or not */
+    int status;           /* out: what fn returned, UV_ECANCELED, UVT_EPANIC, or UV_ENOMEM if it could not begin */
+    uvt_outcome outcome;  /* out: how it ended */
     struct uvt__fan *fan; /* private, valid during the call */
 } uvt_branch_t;
 
@@ -36,8 +36,8 @@ typedef struct uvt_branch {
 /* The four calls on arrays of branches have this in common. branches may be NULL when n is 0. Branches begin in the
  * array's order, when the call suspends; as with all tasks, one that is cancelled before it has begun runs all the
  * same, and its first suspending call says so. A call that fails with UV_ENOMEM because a task could not be made has
- * run no branch (all have that status); a stack that could not be had when a branch was to begin makes that
- * branch fail with UV_ENOMEM. When the caller is cancelled, so are the branches, and they are awaited; what those did
+ * run no branch (all have that status); a stack that could not be had when a branch was to begin makes that branch
+ * fail with UV_ENOMEM. When the caller is cancelled, so are the branches, and they are awaited; what those did
  * that completed nevertheless counts first. In a scope that is cancelled already no branch runs. */
 
 /* Runs all branches at once and waits for all of them, failures or not (Promise.allSettled; join!). Returns the first
@@ -71,7 +71,8 @@ UVT_EXTERN int uvt_first_ok(uvt_branch_t *branches, size_t n);
  * it is returned; what fn finds out it stores in the item. items may be NULL when n is 0.
  * Suspends: may, always when n > 0 - On cancel: those that run are cancelled and awaited, no more are begun:
  * UV_ECANCELED, unless all had completed - Thread: task
- * Errors: UV_EINVAL items or fn is NULL, item_size is 0 or too large for n; UV_ENOMEM as if an item had failed; fn's own */
+ * Errors: UV_EINVAL items or fn is NULL, item_size is 0 or too large for n; UV_ENOMEM as if an item had failed;
+ *         fn's own */
 #define uvt_map(items, n, item_size, limit, fn, ...)                                                   \
     uvt_map_at((items), (n), (item_size), (limit), (fn), (__VA_ARGS__), UVT_SITE(#fn))
 /* The function behind the macro.
@@ -80,8 +81,8 @@ UVT_EXTERN int uvt_map_at(void *items, size_t n, size_t item_size, unsigned limi
                           int (*fn)(void *item, void *ctx), void *ctx, const char *site);
 
 /* uvt_background(uvt_fn background, void *arg, uvt_fn body, void *body_arg)
- * Runs background(arg) beside body(body_arg): waits until the background task has called uvt_started (see uvt_set_start),
- * then runs body in the calling task, and when that returns cancels the background task and awaits it. Returns
+ * Runs background(arg) beside body(body_arg): waits until the background task has called uvt_started (see
+ * uvt_set_start), then runs body in the calling task, and when that returns cancels the background task and awaits it. Returns
  * what body returned. A failure of the background task while body runs cancels body's calls, and is returned; one
  * that comes after that only when body has succeeded. If it ends well before body does, body goes on.
  * Suspends: always - On cancel: body sees it, the background task is cancelled, too; it is awaited on every path; what
@@ -108,8 +109,8 @@ typedef struct uvt_retry_options {
     void *ctx;
 } uvt_retry_options;
 
-/* Calls fn(arg) in the calling task until it succeeds (>= 0), a failure is not worth another attempt, or there have been
- * attempts enough; returns what it returned last. A deadline of the scopes around holds for all of it: where the
+/* Calls fn(arg) in the calling task until it succeeds (>= 0), a failure is not worth another attempt, or there have
+ * been attempts enough; returns what it returned last. A deadline of the scopes around holds for all of it: where the
  * delay before the next attempt would reach uvt_deadline(), the last failure is returned at once in place of
  * a timeout later. (A deadline that uvt_deadline does not tell, such as a token's, ends the delay as a cancel does.)
  * options may be NULL.

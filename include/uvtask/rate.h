@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A rate limiter: a bucket of tokens that fills at a steady rate up to a burst, for "at most 100 requests a second". First
- * come first served, and a large request at the head is not starved by small ones behind it. The arithmetic is exact
+ * A rate limiter: a bucket of tokens that fills at a steady rate up to a burst, for "at most 100 requests a second".
+ * First come first served, and a large request at the head is not starved by small ones behind it. The arithmetic is exact
  * over any length of time, and tokens are never there early. Tasks of all shards of the runtime it was
  * made in may use it.
  */
@@ -17,7 +17,7 @@ extern "C" {
 
 /* The caller's memory, fields private; nothing to free, but no task may wait when it goes away. */
 typedef struct uvt_rate {
-    int64_t credit;    /* what there was at `at`, in tokens times `period`: every ms adds `tokens` */
+    uint64_t credit;   /* what there was at `at`, in tokens times `period`: every ms adds `tokens` */
     uint64_t at;       /* ms */
     uint64_t period;   /* ms */
     uint64_t tokens;   /* per period */
