@@ -82,9 +82,9 @@ UVT_EXTERN int uvt_map_at(void *items, size_t n, size_t item_size, unsigned limi
 
 /* uvt_background(uvt_fn background, void *arg, uvt_fn body, void *body_arg)
  * Runs background(arg) beside body(body_arg): waits until the background task has called uvt_started (see
- * uvt_set_start), then runs body in the calling task, and when that returns cancels the background task and awaits it. Returns
- * what body returned. A failure of the background task while body runs cancels body's calls, and is returned; one
- * that comes after that only when body has succeeded. If it ends well before body does, body goes on.
+ * uvt_set_start), then runs body in the calling task, and when that returns cancels the background task and awaits it.
+ * Returns what body returned. A failure of the background task while body runs cancels body's calls, and is
+ * returned; one that comes after that only when body has succeeded. If it ends well before body does, body goes on.
  * Suspends: always - On cancel: body sees it, the background task is cancelled, too; it is awaited on every path; what
  * body returned, or UV_ECANCELED before body has begun - Thread: task
  * Errors: UV_EINVAL a function is NULL; UVT_ENOSTART it ended before it had started, or its own failure then (body does

@@ -34,7 +34,7 @@ struct delays {
     bool jitter;
 };
 
-/* The delay before the next attempt. A modulo favours some values by less than 1 in 2^20 for any delay one waits for. */
+/* The delay before the next attempt. The modulo favours some values, by nothing that shows for any delay one waits. */
 static uint64_t take(struct delays *d) {
     uint64_t ms = d->next < d->most ? d->next : d->most;
     double longer = (double)ms * d->factor;
