@@ -31,7 +31,9 @@ typedef struct uvt_rate {
     bool away;         /* the oldest was woken to look at the time anew, and keeps its place meanwhile */
 } uvt_rate_t;
 
-/* `tokens` every period_ms, spread evenly over it, and at most `burst` at once, which are there at the start.
+/* `tokens` every period_ms, spread evenly over it, and at most `burst` at once, which are there at the start. Time is
+ * counted in whole milliseconds: those waiting for what comes within one are let through together, and a burst that is
+ * smaller than that holds a lone caller back.
  * Suspends: never - On cancel: no effect - Thread: loop
  * Errors: UV_EINVAL NULL, one of the numbers is 0 or beyond INT32_MAX */
 UVT_EXTERN int uvt_rate_init(uvt_rate_t *r, unsigned tokens, uint64_t period_ms, unsigned burst);

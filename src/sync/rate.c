@@ -26,9 +26,11 @@ int uvt_rate_init(uvt_rate_t *r, unsigned tokens, uint64_t period_ms, unsigned b
 
 /* ---- credit, with the lock held ---- */
 
+/* While somebody waits, the fraction of a millisecond by which tokens were there earlier than the clock could tell must
+ * not be cut off, or the rate would drift. But not more: a loop that has stood still does not let a crowd through. */
 static uint64_t credit_at(const uvt_rate_t *r, uint64_t now) {
-    uint64_t full = r->burst * r->period, passed = now > r->at ? now - r->at : 0;
-    if (passed > (full - r->credit) / r->tokens) return full;
+    uint64_t most = r->burst * r->period + (r->waiting ? r->tokens - 1 : 0), passed = now > r->at ? now - r->at : 0;
+    if (r->credit >= most || passed > (most - r->credit) / r->tokens) return most;
     return r->credit + passed * r->tokens;
 }
 
