@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Mirrors Node's stream.pipeline(source, transform, sink) with a highWaterMark, and Tokio's stages joined by
- * mpsc::channel(4): numbers come fast, three workers square them, and a sink takes one every 2 ms. The channels have room
- * for 4, so the source can never be further ahead of the sink than both channels and what the workers hold: that is
- * back-pressure. Nobody is told to stop; each stage ends when the one before it has.
+ * mpsc::channel(4): numbers come fast, three workers square them, and a sink takes one every 2 ms. The channels have
+ * room for 4, so the source can never be further ahead of the sink than both channels and what the workers hold: that
+ * is back-pressure. Nobody is told to stop; each stage ends when the one before it has.
  */
 #include <stdio.h>
 #include <uvtask.h>

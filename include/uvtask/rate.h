@@ -2,8 +2,8 @@
  *
  * A rate limiter: a bucket of tokens that fills at a steady rate up to a burst, for "at most 100 requests a second".
  * First come first served, and a large request at the head is not starved by small ones behind it. The arithmetic is
- * exact over any length of time, and tokens are never there early. Tasks of all shards of the runtime it was made in may
- * use it.
+ * exact over any length of time, and tokens are never there early. Tasks of all shards of the runtime it was made in
+ * may use it.
  */
 #ifndef UVTASK_RATE_H
 #define UVTASK_RATE_H

@@ -9,8 +9,9 @@
  *     case 0: if (c[0].result == UV_EOF) ...
  *
  * A case is made by a function named after what it does, and says what came of it in `result`, with the codes of the
- * plain call. A call that would fail at once (a closed channel, a handle that was joined; one that a second task may not
- * make, UV_EBUSY, even if the first is the same select) is a case that is ready. Objects and places for values that a case names must live until the select has returned; the array may be used again.
+ * plain call. A call that would fail at once (a closed channel, a handle that was joined; one that a second task may
+ * not make, UV_EBUSY, even if the first is the same select) is a case that is ready. Objects and places for values
+ * that a case names must live until the select has returned; the array may be used again.
  *
  * When several are possible one of them is taken, each in its turn; UVT_SELECT_BIASED takes the first in the array. No
  * memory is allocated for up to 8 cases. A case of a queue (channel, lock, semaphore) waits in line there like any
@@ -49,8 +50,8 @@ enum {
 /* Waits until one of n cases is possible, does it, and returns its index; its result is in cases[index].result. flags
  * is 0 or UVT_SELECT_BIASED. A deadline is a scope's, or a case of its own (uvt_case_sleep).
  * Suspends: may - On cancel: UV_ECANCELED, no case was taken - Thread: task
- * Errors: UV_EOF there is no case that is not disabled; UV_EINVAL cases is NULL, unknown flags, more than INT_MAX cases;
- *         UV_ENOMEM (more than 8 cases) */
+ * Errors: UV_EOF there is no case that is not disabled; UV_EINVAL cases is NULL, unknown flags, more than INT_MAX
+ *         cases; UV_ENOMEM (more than 8 cases) */
 UVT_EXTERN int uvt_select(uvt_case_t *cases, size_t n, unsigned flags);
 
 /* As uvt_select, never waiting: UV_EAGAIN when no case is possible now (a default case).

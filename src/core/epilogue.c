@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The end of a task that owns something: children and sets are cancelled and awaited, defers run, last
- * first, resources left open (and locks left held) are given back and reported. A panic goes the same way, from the depth at which it
- * happened: the frames above are given up, but stay as they are until everything that may point into them
+ * The end of a task that owns something: children and sets are cancelled and awaited, defers run, last first,
+ * resources left open (and locks left held) are given back and reported. A panic goes the same way, from the depth at
+ * which it happened: the frames above are given up, but stay as they are until everything that may point into them
  * has ended.
  */
 #include "core/core.h"

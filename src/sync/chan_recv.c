@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The receiving half of channels. An element comes from the ring, or from the sender that has waited longest where there
- * is none; a task that waits is handed its element straight to where it wants it.
+ * The receiving half of channels. An element comes from the ring, or from the sender that has waited longest where
+ * there is none; a task that waits is handed its element straight to where it wants it.
  */
 #include "sync/chan.h"
 

@@ -6,9 +6,10 @@
  * attempt and hook must agree: what hook finds possible, the next attempt does, or the select would turn for ever. A
  * hook must therefore not see the other waits of its own choice as somebody to deal with.
  *
- * Two sorts. Where something is handed over (a message, a permit, a result), the object claims the wait before it does so, stores to
- * part->wait.slot, and the case is done when it is woken: `finish` says how. Where an object only tells that it has
- * changed (a token, a set, a socket), `finish` tries again, and UV_EAGAIN sends the task back to waiting.
+ * Two sorts. Where something is handed over (a message, a permit, a result), the object claims the wait before it
+ * does so, stores to part->wait.slot, and the case is done when it is woken: `finish` says how. Where an object only
+ * tells that it has changed (a token, a set, a socket), `finish` tries again, and UV_EAGAIN sends the task back to
+ * waiting.
  */
 #ifndef UVT_SELECT_H
 #define UVT_SELECT_H

@@ -45,8 +45,8 @@ static inline void gate_open(struct gate *g, int n) {
     while (n-- > 0) uv_sem_post(&g->go);
 }
 
-/* Between runtimes: until the threads of jobs that outlived theirs have freed what was left of them. That they have gone
- * on is not enough: a runtime that ends waits for no thread that is still inside a job or its drop. */
+/* Between runtimes: until the threads of jobs that outlived theirs have freed what was left of them. That they have
+ * gone on is not enough: a runtime that ends waits for no thread that is still inside a job or its drop. */
 static inline void gate_freed(struct gate *g) {
     while (uvt_test_live_blocks() > g->blocks) uv_sleep(1);
 }

@@ -128,7 +128,8 @@ static int takes_tokens(void *arg) {
     return 0;
 }
 
-static const uvt_fn all[] = { joins_all, tries_to_join, races, wants_one, maps, has_a_background, retries, takes_tokens };
+static const uvt_fn all[] = { joins_all, tries_to_join,    races,   wants_one,
+                              maps,      has_a_background, retries, takes_tokens };
 enum { ALL = sizeof all / sizeof all[0] };
 
 /* ---- out of memory ---- */

@@ -78,7 +78,8 @@ UVT_TEST(retry_stops_growing_at_times_that_no_clock_knows) {
     uvt_retry_options o = { .attempts = 3, .delay_ms = 1000, .factor = 1e300 };
     uvt_task_t t;
     CHECK_EQ(uvt_timeout(UVT_FOREVER, b_return, NULL), 0);
-    CHECK_EQ(uvt_retry(&(uvt_retry_options){ .attempts = 2, .delay_ms = 1000, .factor = 1e300 }, attempt, NULL), UV_EIO);
+    const uvt_retry_options endless = { .attempts = 2, .delay_ms = 1000, .factor = 1e300 };
+    CHECK_EQ(uvt_retry(&endless, attempt, NULL), UV_EIO);
     CHECK_EQ(uvt_spawn(&t, b_sleep, INT(5000)), 0);
     uvt_scope_t s;
     CHECK_EQ(uvt_scope_begin(&s, &(uvt_scope_options){ .timeout_ms = 5000 }), 0);
@@ -225,7 +226,10 @@ UVT_TEST(retry_without_a_delay_lets_others_run) {
 
 UVT_TEST(retry_misuse_is_refused_and_nothing_is_called) {
     int calls = 0;
-    uvt_retry_options bad[] = { { .factor = 0.5 }, { .factor = -1 }, { .factor = 0.0 / 0.0 }, { .delay_ms = (uint64_t)-2 },
+    uvt_retry_options bad[] = { { .factor = 0.5 },
+                                { .factor = -1 },
+                                { .factor = 0.0 / 0.0 },
+                                { .delay_ms = (uint64_t)-2 },
                                 { .max_delay_ms = (uint64_t)INT64_MIN } };
     CHECK_EQ(uvt_retry(NULL, NULL, NULL), UV_EINVAL);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
