@@ -65,10 +65,11 @@ static void run(uvt__item *it) {
 static void arrive(void *arg);
 
 /* The mailbox is there: its shard waits for the job, or the job holds it. */
-static void go_home(uvt__job *job) {
+static bool go_home(uvt__job *job) {
     uvt_runtime_t *home = job->home;
     job->msg = (uvt__msg){ .fn = arrive, .arg = job, .embedded = true };
-    if (uvt__post_embedded(home, &job->msg) == 0) return;
+    bool awake = !uvt__mailbox_asleep(home);
+    if (uvt__post_embedded(home, &job->msg) == 0) return awake;
     if (job->drop) {
         uvt__crew_outside(true);
         job->drop(job->arg);
@@ -76,10 +77,11 @@ static void go_home(uvt__job *job) {
     }
     uvt__job_free(job);
     uvt_runtime_unref(home);
+    return false;
 }
 
-static void home(uvt__item *it) {
-    go_home(job_of(it));
+static bool home(uvt__item *it) {
+    return go_home(job_of(it));
 }
 
 static const uvt__item_kind job_kind = { .run = run, .home = home };

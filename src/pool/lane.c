@@ -95,6 +95,10 @@ static void let_in(void) {
     }
 }
 
+bool uvt__lane_newcomers(void) {
+    return atomic_load_explicit(&entrance.newest, memory_order_relaxed) != NULL;
+}
+
 bool uvt__lane_wants(const uvt__item *it) {
     const uvt__lane *l = it->lane;
     let_in();

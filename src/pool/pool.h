@@ -19,7 +19,8 @@ typedef struct uvt__item_kind {
     void (*run)(uvt__item *it);  /* on a thread of the pool, no lock held */
     void (*left)(uvt__item *it); /* under the lock, when a thread has left and none is inside; may be NULL. The item may
                                     be gone as soon as the lock is given back */
-    void (*home)(uvt__item *it); /* after that without the lock; may be NULL. The item is its own from then on */
+    bool (*home)(uvt__item *it); /* after that without the lock; may be NULL. The item is its own from then on. Whether
+                                    the loop that it came from is awake: it may be about to bring more */
 } uvt__item_kind;
 
 struct uvt__item {
@@ -31,12 +32,13 @@ struct uvt__item {
     unsigned inside;        /* threads at it */
 };
 
-/* ---- lane.c: under the lock, but for the first ---- */
+/* ---- lane.c: under the lock, but for the first and what says so ---- */
 
 uvt__lane *uvt__lane_of(uvt_lane_t lane);      /* NULL when there is none */
 extern uvt__lane *const uvt__lane_loops;       /* parallel loops of tasks; counted nowhere */
 extern uvt__lane *const uvt__lane_helpers;     /* loops' calls for helpers */
-void uvt__lane_offer(uvt__item *it);           /* puts it into the entrance; this alone needs no lock */
+void uvt__lane_offer(uvt__item *it);           /* puts it into the entrance; needs no lock */
+bool uvt__lane_newcomers(void);                /* somebody is in the entrance; needs no lock */
 bool uvt__lane_wants(const uvt__item *it);     /* it waits, and a thread that came could begin it, or one before it */
 void uvt__lane_unlink(uvt__item *it);          /* it waits */
 void uvt__lane_drop(uvt__item *it);            /* the same, and counts it as cancelled */
