@@ -517,6 +517,7 @@ void uvt__stacks_release(uvt__shard *s, bool keep_used);
 int uvt__mailbox_new(uvt__shard *s, uvt_runtime_t **out);
 void uvt__mailbox_close(uvt_runtime_t *m); /* takes no more, and runs what was accepted */
 bool uvt__mailbox_drain(uvt__shard *s);    /* runs what is there; false when nothing was */
+uvt__msg *uvt__mailbox_look(uvt__shard *s); /* the next message, which stays in the inbox; NULL */
 bool uvt__mailbox_doze(uvt_runtime_t *m);  /* ASLEEP from now on; false when there are messages */
 void uvt__mailbox_rouse(uvt_runtime_t *m); /* AWAKE again */
 void uvt__mailbox_nudge(uvt_runtime_t *m); /* from any thread: wakes it if it is ASLEEP */

@@ -124,6 +124,12 @@ static unsigned run_some(uvt__shard *s, unsigned most) {
     return most;
 }
 
+uvt__msg *uvt__mailbox_look(uvt__shard *s) {
+    uvt_runtime_t *m = s->mailbox;
+    if (!s->inbox && uvt__mailbox_filled(m)) s->inbox = take_all(m, m->dozes ? AWAKE : ASLEEP);
+    return s->inbox;
+}
+
 bool uvt__mailbox_drain(uvt__shard *s) {
     uvt_runtime_t *m = s->mailbox;
     bool any = s->inbox != NULL;

@@ -16,6 +16,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#define MANY 8    /* jobs of one loop that are out: it may be about to bring more */
+#define OFTEN 256 /* as often, in jobs, a task that brings them looks whether some are back */
+
 /* On the stack of the task that waits. */
 struct uvt__job_wait {
     uvt_park_t park;
@@ -68,8 +71,8 @@ static void arrive(void *arg);
 static bool go_home(uvt__job *job) {
     uvt_runtime_t *home = job->home;
     job->msg = (uvt__msg){ .fn = arrive, .arg = job, .embedded = true };
-    bool awake = !uvt__mailbox_asleep(home);
-    if (uvt__post_embedded(home, &job->msg) == 0) return awake;
+    bool one_of_many = job->one_of_many;
+    if (uvt__post_embedded(home, &job->msg) == 0) return one_of_many;
     if (job->drop) {
         uvt__crew_outside(true);
         job->drop(job->arg);
@@ -196,6 +199,7 @@ static int cancel(uvt__shard *s, uvt__job *job) {
 
 int uvt__job_submit(uvt__shard *s, uvt__job *job) {
     job->home = s->mailbox;
+    job->one_of_many = s->jobs_out >= MANY;
     int rc = uvt__crew_submit(&job->item);
     if (rc < 0) return rc;
     job->state = JOB_OUT;
@@ -258,9 +262,23 @@ static void task_end(uvt__task *t) {
     uvt__job_free(job);
 }
 
+/* A task that brings many jobs without a pause takes in those that are back, so that their records serve again while
+ * they are in the cache: the memory of 100,000 would cost more than all the rest. Messages keep their order, so it stops
+ * at the first that is something else, or a job that has more to it than a result. */
+static void take_in(uvt__shard *s) {
+    for (uvt__msg *msg; (msg = uvt__mailbox_look(s)) != NULL && msg->fn == arrive;) {
+        uvt__job *job = msg->arg;
+        if (!job->task || job->state != JOB_OUT || job->panicked) return;
+        s->inbox = msg->next;
+        arrive(job);
+    }
+}
+
 int uvt__job_new(uvt__job **out, uvt_fn fn, void *arg, const uvt_blocking_options *o, const char *site) {
     uvt__lane *lane = uvt__lane_of(o ? o->lane : (uvt_lane_t){ 0 });
     if (!fn || !lane || (o && o->abandon && !o->drop)) return UV_EINVAL;
+    uvt__shard *s = uvt__here();
+    if (s->jobs_out % OFTEN == OFTEN - 1) take_in(s);
     uvt__job *job = uvt__alloc(sizeof *job);
     if (!job) return UV_ENOMEM;
     *job = (uvt__job){ .item = { .kind = &job_kind, .lane = lane },

@@ -20,7 +20,7 @@ typedef struct uvt__item_kind {
     void (*left)(uvt__item *it); /* under the lock, when a thread has left and none is inside; may be NULL. The item may
                                     be gone as soon as the lock is given back */
     bool (*home)(uvt__item *it); /* after that without the lock; may be NULL. The item is its own from then on. Whether
-                                    the loop that it came from is awake: it may be about to bring more */
+                                    more like it are likely to come in a moment */
 } uvt__item_kind;
 
 struct uvt__item {
@@ -80,6 +80,7 @@ struct uvt__job {
     bool abandon;         /* its task leaves it when cancelled */
     bool panicked;        /* valid at home */
     bool holds_home;      /* the runtime may end before it */
+    bool one_of_many;     /* its shard had others out when it brought it */
     bool named, forgiven; /* the runtime's end has reported it, and does not wait for it */
     uint64_t submitted;   /* ms */
     bool arrived;         /* it is home, and its task has not ended yet */

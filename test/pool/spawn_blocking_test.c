@@ -332,4 +332,64 @@ UVT_TEST(set_spawn_blocking_failure_comes_out_of_close) {
     CHECK(uvt_test_reports()[0] != '\0');
 }
 
+/* ---- many at once, brought without a pause ---- */
+
+enum { MANY = 3000 };
+
+static atomic_bool posted[MANY];
+static uvt_runtime_t *rt;
+
+static void note_post(void *arg) {
+    posted[(intptr_t)arg] = true;
+}
+
+static int posts_or_panics(void *arg) {
+    int i = (int)(intptr_t)arg;
+    if (i % 100 == 99) uvt_panic("job %d", i);
+    if (i % 10 == 0) CHECK_EQ(uvt_post(rt, note_post, arg), 0);
+    return i;
+}
+
+/* What has come home is taken in while others are brought; messages keep their order all the same. */
+UVT_TEST(spawn_blocking_many_what_a_job_posted_has_run_when_it_has_ended) {
+    static uvt_task_t t[MANY];
+    uvt_result r;
+    rt = uvt_runtime_ref();
+    for (int i = 0; i < MANY; i++) {
+        CHECK_EQ(uvt_spawn_blocking(&t[i], posts_or_panics, INT(i)), 0);
+        if (i >= 1000 && uvt_is_done(t[i - 1000]) == 1) CHECK_EQ(posted[i - 1000], i % 10 == 0);
+    }
+    for (int i = 0; i < MANY; i++) {
+        CHECK_EQ(uvt_join(t[i], &r), 0);
+        CHECK_EQ(r.outcome, i % 100 == 99 ? UVT_PANICKED : UVT_RETURNED);
+        CHECK_EQ(r.status, i % 100 == 99 ? UVT_EPANIC : i);
+        CHECK_EQ(posted[i], i % 10 == 0);
+    }
+    uvt_runtime_unref(rt);
+}
+
+static int fails_at_500(void *arg) {
+    return (intptr_t)arg == 500 ? UV_EIO : 0;
+}
+
+UVT_TEST(set_spawn_blocking_many_a_failure_among_them_cancels_those_to_come) {
+    uvt_set_t set;
+    CHECK_EQ(uvt_set_open(&set, &(uvt_set_options){ .fail_fast = true, .discard = true }), 0);
+    for (int i = 0; i < MANY; i++) CHECK_EQ(uvt_set_spawn_blocking(&set, fails_at_500, INT(i)), 0);
+    CHECK_EQ(uvt_set_close(&set), UV_EIO);
+}
+
+/* Threads that look for newcomers instead of sleeping, or have been called and are on their way, hold up nobody. */
+UVT_TEST(spawn_blocking_after_a_burst_every_thread_comes) {
+    struct gate g;
+    gate_init(&g);
+    for (int round = 0; round < 100; round++) {
+        for (int i = 0; i < round; i++) CHECK_EQ(uvt_spawn_blocking(NULL, value_job, INT(0)), 0);
+        fill_pool(&g);
+        empty_pool(&g);
+    }
+    CHECK_EQ(g.most, for_jobs());
+    gate_end(&g);
+}
+
 UVT_TEST_MAIN()
