@@ -41,8 +41,9 @@ static void ext_free(uvt__ext *x) {
  * kernel cannot do that they come one by one. */
 static void populate(void *p, size_t size) {
 #ifdef MADV_POPULATE_WRITE
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = ((uintptr_t)p + page - 1) & ~(page - 1);
-    if (from + page <= (uintptr_t)p + size) (void)madvise((void *)from, (uintptr_t)p + size - from, MADV_POPULATE_WRITE);
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), end = (uintptr_t)p + size;
+    uintptr_t from = ((uintptr_t)p + page - 1) & ~(page - 1);
+    if (from < end) (void)madvise((void *)from, end - from, MADV_POPULATE_WRITE);
 #endif
     (void)p, (void)size;
 }

@@ -263,8 +263,8 @@ static void task_end(uvt__task *t) {
 }
 
 /* A task that brings many jobs without a pause takes in those that are back, so that their records serve again while
- * they are in the cache: the memory of 100,000 would cost more than all the rest. Messages keep their order, so it stops
- * at the first that is something else, or a job that has more to it than a result. */
+ * they are in the cache: the memory of 100,000 would cost more than all the rest. Messages keep their order, so it
+ * stops at the first that is something else, or a job that has more to it than a result. */
 static void take_in(uvt__shard *s) {
     for (uvt__msg *msg; (msg = uvt__mailbox_look(s)) != NULL && msg->fn == arrive;) {
         uvt__job *job = msg->arg;
