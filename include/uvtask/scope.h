@@ -97,6 +97,7 @@ typedef struct uvt_scope {
     struct uvt_scope *outer;           /* next enclosing scope of the task */
     uvt__timer_t timer;                /* armed only while the task suspends under it */
     uint64_t deadline;                 /* ms; UVT_FOREVER none */
+    uint64_t begun;                    /* not 0: deadline is so long after this moment, by the processor's counter */
     uvt_token_t *token;                /* bound token or NULL */
     struct uvt_scope *tok_next;        /* neighbours in the token's list of scopes */
     struct uvt_scope *tok_prev;

@@ -292,6 +292,7 @@ struct uvt__shard {
     bool named;               /* the end has named those that take long */
     bool keep_stacks;         /* those in use stay mapped for ever: a forgiven job may point into them */
     uint64_t end_began;       /* ms: since when jobs are to come back; 0 not yet */
+    uint64_t ticks_then, ns_then; /* the processor's counter and the clock when the shard was made */
     unsigned select_turn;     /* where the next select begins to look */
     unsigned tick;            /* picks, for looking at the shared tasks now and then */
     uvt__task *(*take_any)(uvt__shard *s); /* the next of the tasks placed UVT_ANY here, or NULL */
@@ -496,6 +497,10 @@ static inline int uvt__enter(uvt__shard *s) {
 
 /* timer.c */
 uint64_t uvt__now(const uvt__shard *s);        /* ms, rounded down */
+uint64_t uvt__now_ns(const uvt__shard *s);
+/* When it was that the counter stood at `then` (uvt__ticks), reckoned back from now_ns, before which it was read to be
+ * `now`: never too early. */
+uint64_t uvt__at_ticks(const uvt__shard *s, uint64_t then, uint64_t now, uint64_t now_ns);
 uint64_t uvt__after(const uvt__shard *s, uint64_t ms); /* ms from now, rounded up */
 void uvt__timer_arm(uvt__shard *s, uvt__timer_t *t, uint64_t due);
 void uvt__timer_disarm(uvt__shard *s, uvt__timer_t *t);

@@ -2,13 +2,17 @@
  *
  * Scopes: regions of a task's code with a deadline, a token or a shield. They are structures on the task's
  * stack, linked from the innermost outward. A deadline is put on the wheel only when the task suspends
- * under it; task->unarmed counts those that are not on it, so that a suspension pays one test.
+ * under it; task->unarmed counts those that are not on it, so that a suspension pays one test. Until then even the clock
+ * is not read: a timeout remembers the processor's counter (core/arch/ticks.h), from which its beginning is reckoned
+ * when the clock is read to arm it.
  */
 #include "core/core.h"
+#include "core/arch/ticks.h"
 #include <stdio.h>
 #include <string.h>
 
 #define MAGIC 0x5c09e5u
+#define A_YEAR ((uint64_t)366 * 24 * 3600 * 1000) /* ms: longer timeouts are reckoned at once */
 
 static void deadline_came(uvt__timer_t *t) {
     uvt_scope_t *sc = CONTAINER_OF(t, uvt_scope_t, timer);
@@ -20,13 +24,21 @@ static bool pending(const uvt_scope_t *sc) {
     return sc->deadline != UVT_FOREVER && !sc->cancelled && !sc->timer.next;
 }
 
+/* Makes a time of a timeout. */
+static void settle(const uvt__shard *s, uvt_scope_t *sc, uint64_t ticks, uint64_t now_ns) {
+    if (sc->begun == 0) return;
+    sc->deadline += (uvt__at_ticks(s, sc->begun, ticks, now_ns) + 999999) / 1000000;
+    sc->begun = 0;
+}
+
 /* The task is about to suspend: deadlines that have passed count now, the others are armed. */
 void uvt__scopes_arm(uvt__shard *s, uvt__task *t) {
-    uint64_t now = uvt__now(s);
+    uint64_t ticks = uvt__ticks(), now = uvt__now_ns(s); /* in this order: see uvt__at_ticks */
     for (uvt_scope_t *sc = t->scope; sc && t->unarmed; sc = sc->outer) {
         if (!pending(sc)) continue;
         t->unarmed--;
-        if (sc->deadline <= now) deadline_came(&sc->timer);
+        settle(s, sc, ticks, now);
+        if (sc->deadline <= now / 1000000) deadline_came(&sc->timer);
         else uvt__timer_arm(s, &sc->timer, sc->deadline);
     }
 }
@@ -49,8 +61,10 @@ int uvt_scope_begin_at(uvt_scope_t *sc, const uvt_scope_options *o, const char *
         int rc = uvt__token_local(s, o->token, &token);
         if (rc < 0) return rc;
     }
-    uint64_t deadline = o->deadline ? o->deadline : UVT_FOREVER;
-    if (o->timeout_ms) {
+    uint64_t deadline = o->deadline ? o->deadline : UVT_FOREVER, begun = 0;
+    if (o->timeout_ms && !o->deadline && !s->virtual_clock && o->timeout_ms < A_YEAR && (begun = uvt__ticks()) != 0) {
+        deadline = o->timeout_ms;
+    } else if (o->timeout_ms) {
         uint64_t due = uvt__after(s, o->timeout_ms);
         if (due < deadline) deadline = due;
     }
@@ -59,6 +73,7 @@ int uvt_scope_begin_at(uvt_scope_t *sc, const uvt_scope_options *o, const char *
     sc->timer.next = NULL;
     sc->timer.fire = deadline_came;
     sc->deadline = deadline;
+    sc->begun = begun;
     sc->token = NULL;
     sc->site = site;
     sc->magic = MAGIC;
@@ -140,6 +155,7 @@ int uvt_scope_set_deadline(uvt_scope_t *sc, uint64_t deadline) {
     if (sc->timer.next) uvt__timer_disarm(s, &sc->timer);
     else if (pending(sc)) t->unarmed--;
     sc->deadline = deadline;
+    sc->begun = 0;
     if (deadline == UVT_FOREVER) return 0;
     t->unarmed++;
     if (t->state == T_PARKED || t->state == T_READY) uvt__scopes_arm(s, t);
@@ -174,26 +190,20 @@ static int under(const uvt_scope_options *o, uvt_fn fn, void *arg, const char *s
     return rc < 0 ? rc : uvt_scope_end(&sc, fn(arg));
 }
 
-/* ms from now as a deadline: 0 is over at once, not "none". */
-static int deadline_in(uint64_t ms, uint64_t *deadline) {
+/* 0 is over at once, not "none". */
+static int under_timeout(uint64_t ms, bool shield, uvt_fn fn, void *arg, const char *site) {
     uvt__shard *s = uvt__here();
     if (!s || !s->current) return UVT_ENOTASK;
-    if (!valid_time(ms)) return UV_EINVAL;
-    *deadline = ms == 0 ? uvt__now(s) : uvt__after(s, ms);
-    return 0;
+    uvt_scope_options o = { .timeout_ms = ms, .deadline = ms ? 0 : uvt__now(s), .shield = shield };
+    return under(&o, fn, arg, site);
 }
 
 int uvt_timeout(uint64_t ms, uvt_fn fn, void *arg) {
-    uint64_t deadline;
-    int rc = deadline_in(ms, &deadline);
-    return rc < 0 ? rc : under(&(uvt_scope_options){ .deadline = deadline }, fn, arg, UVT_SITE("uvt_timeout"));
+    return under_timeout(ms, false, fn, arg, UVT_SITE("uvt_timeout"));
 }
 
 int uvt_shielded(uint64_t grace_ms, uvt_fn fn, void *arg) {
-    uint64_t deadline;
-    int rc = deadline_in(grace_ms, &deadline);
-    if (rc < 0) return rc;
-    return under(&(uvt_scope_options){ .deadline = deadline, .shield = true }, fn, arg, UVT_SITE("uvt_shielded"));
+    return under_timeout(grace_ms, true, fn, arg, UVT_SITE("uvt_shielded"));
 }
 
 int uvt_under_token(uvt_token_t *token, uvt_fn fn, void *arg) {
@@ -222,6 +232,10 @@ uint64_t uvt_deadline(void) {
     if (!t) return least;
     if (t->flags & TF_CANCELLED) return 0;
     for (uvt_scope_t *sc = t->scope; sc; sc = sc->outer) {
+        if (sc->begun) {
+            uint64_t ticks = uvt__ticks();
+            settle(uvt__here(), sc, ticks, uvt__now_ns(uvt__here()));
+        }
         if (sc->deadline < least) least = sc->deadline;
         if (sc->shield) break;
     }

@@ -10,12 +10,28 @@
  * other timer can be put there, so timers that are due at the same time stay in the order of arming).
  */
 #include "core/core.h"
+#include "core/arch/ticks.h"
 
 /* Far enough for anybody, near enough that the arithmetic cannot overflow. */
 #define FAR_AWAY ((uint64_t)1 << 46)
 
+#define BRIEF 100000 /* ticks: so little time that it is not worth a division */
+
+uint64_t uvt__now_ns(const uvt__shard *s) {
+    return s->virtual_clock ? s->clock * 1000000 : uv_hrtime();
+}
+
 uint64_t uvt__now(const uvt__shard *s) {
-    return s->virtual_clock ? s->clock : uv_hrtime() / 1000000;
+    return uvt__now_ns(s) / 1000000;
+}
+
+/* A counter that is not the same on all processors may have gone backwards; its pace is known to a percent after a
+ * while. */
+uint64_t uvt__at_ticks(const uvt__shard *s, uint64_t then, uint64_t now, uint64_t now_ns) {
+    uint64_t ago = now - then, all = now - s->ticks_then;
+    if (now < then || ago < BRIEF || now <= s->ticks_then || ago > all) return now_ns;
+    double pace = (double)(now_ns - s->ns_then) / (double)all;
+    return now_ns - (uint64_t)((double)ago * pace * 0.99);
 }
 
 uint64_t uvt__after(const uvt__shard *s, uint64_t ms) {
@@ -41,6 +57,8 @@ void uvt__wheel_init(uvt__shard *s) {
     }
     w->armed = 0;
     w->elapsed = uvt__now(s);
+    s->ticks_then = uvt__ticks();
+    s->ns_then = uv_hrtime();
     s->timer_at = UVT_FOREVER;
 }
 

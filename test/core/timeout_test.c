@@ -100,6 +100,33 @@ static int take_and_give_back(void *arg) {
     }
 }
 
+static void compute_for(uint64_t ms) {
+    uint64_t until = uv_hrtime() + ms * 1000000;
+    while (uv_hrtime() < until) {}
+}
+
+/* Time is reckoned from the beginning of the scope, however long it takes until it suspends ... */
+UVT_TEST_REAL(timeout_that_passed_during_a_computation_is_seen_by_the_next_yield) {
+    uvt_scope_t sc;
+    CHECK_EQ(uvt_scope_begin(&sc, &(uvt_scope_options){ .timeout_ms = 20 }), 0);
+    compute_for(30);
+    CHECK_EQ(uvt_scope_end(&sc, uvt_yield()), UV_ETIMEDOUT);
+}
+
+/* ... and is never over early. */
+UVT_TEST_REAL(timeout_is_not_early_after_a_computation) {
+    for (int i = 0; i < 5; i++) {
+        uvt_scope_t sc;
+        uint64_t start = uv_hrtime();
+        CHECK_EQ(uvt_scope_begin(&sc, &(uvt_scope_options){ .timeout_ms = 10 }), 0);
+        compute_for((uint64_t)i);
+        uint64_t deadline = uvt_deadline();
+        CHECK(deadline * 1000000 >= start + 10 * 1000000);
+        CHECK_EQ(uvt_scope_end(&sc, uvt_sleep(1000)), UV_ETIMEDOUT);
+        CHECK(uv_hrtime() - start >= 10 * 1000000);
+    }
+}
+
 UVT_TEST_REAL(timeout_around_always_ready_operations_still_fires) {
     uvt_semaphore_t sem;
     CHECK_EQ(uvt_semaphore_init(&sem, 1, 0), 0);
