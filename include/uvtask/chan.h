@@ -34,8 +34,8 @@ extern "C" {
 
 /* A handle: the caller's memory, fields private. It must stay where it is (uvt_chan_clone makes another one) until its
  * ends are closed and the calls made with it have returned. It may be used by several tasks, on several shards; only
- * the close of its last end must not race with a call that begins on another shard, as with any memory that is given
- * up (calls that already wait are woken). Tasks of other shards do best with clones. */
+ * the close of its last end must not race with a call that begins, or does not wait, on another shard, as with any
+ * memory that is given up (calls that wait are woken). Tasks of other shards do best with clones. */
 typedef struct uvt_chan {
     struct uvt__chan *c; /* NULL: closed */
     uint64_t gid;        /* the runtime it was made in; 0: {0} */
@@ -51,7 +51,7 @@ enum { UVT_SEND = 1, UVT_RECV = 2, UVT_BOTH = 3 };
 
 typedef struct uvt_chan_options {
     /* Called for every element that was sent and that nobody received, when the last receiver has closed. It is called
-     * on the thread that closes, with a copy of the element, outside of locks, and must not suspend. */
+     * on the thread that closes, outside of locks, and must not suspend. */
     void (*drop)(void *elem);
 } uvt_chan_options;
 

@@ -12,17 +12,19 @@
 
 #define FIRST_SLOTS 32  /* of an unbounded channel */
 #define KEEP_SLOTS 1024 /* what an unbounded one keeps when it is empty */
-#define SPINS 100
+#define LINE 64         /* bytes of a cache line */
+#define LONGEST 16      /* pauses between two looks at the lock */
 
-/* The lock is held for a few instructions, or its holder's thread has lost its core. */
+/* The lock is held for a few instructions, or its holder's thread has lost its core. Waiting longer each time leaves
+ * the channel's memory with the other core for several elements, which is faster for both than taking turns. */
 void uvt__chan_lock_busy(uvt__chan *c) {
-    for (unsigned tries = 0;; tries++) {
+    for (unsigned pause = 1;; pause *= 2) {
         unsigned free = 0;
         if (atomic_load_explicit(&c->locked, memory_order_relaxed) == 0 &&
             atomic_compare_exchange_weak_explicit(&c->locked, &free, 1, memory_order_acquire, memory_order_relaxed))
             return;
-        if (tries % SPINS == SPINS - 1) sched_yield();
-        else uvt__cpu_relax();
+        if (pause > LONGEST) sched_yield(), pause = LONGEST;
+        for (unsigned i = 0; i < pause; i++) uvt__cpu_relax();
     }
 }
 
@@ -30,7 +32,7 @@ void uvt__chan_lock_busy(uvt__chan *c) {
 
 void uvt__chan_free(uvt__chan *c) {
     uvt__free(c->ring);
-    uvt__free(c);
+    uvt__free(c->block);
 }
 
 /* Gives it n slots; what is in the ring must fit. Without bytes no memory is needed to count. */
@@ -43,13 +45,13 @@ static void set_ring(uvt__chan *c, char *ring, size_t n) {
     c->tail = ring ? ring + used : NULL;
     c->end = ring ? ring + n * c->size : NULL;
     if (c->tail == c->end) c->tail = ring;
-    c->room += n - c->slots;
+    c->limit += n - c->slots;
     c->slots = n;
 }
 
 int uvt__chan_grow(uvt__shard *s, uvt__chan *c, size_t n) {
-    while (c->room < n && !c->shut) {
-        size_t had = c->slots, want = had ? had : FIRST_SLOTS, least = n + (had - c->room);
+    while (uvt__chan_room(c) < n && !c->shut) {
+        size_t had = c->slots, want = had ? had : FIRST_SLOTS, least = n + c->len + c->reserved;
         if (least < n) return UV_ENOMEM;
         while (want < least) {
             if (want > SIZE_MAX / 2) return UV_ENOMEM;
@@ -60,10 +62,10 @@ int uvt__chan_grow(uvt__shard *s, uvt__chan *c, size_t n) {
         char *ring = c->size ? uvt__alloc(want * c->size) : NULL, *old = ring;
         uvt__chan_lock(s, c);
         if (c->size > 0 && !ring) {
-            if (c->room < n && !c->shut) return UV_ENOMEM;
+            if (uvt__chan_room(c) < n && !c->shut) return UV_ENOMEM;
             break;
         }
-        if (c->slots == had && c->room < n && !c->shut) { /* else things have changed: look again */
+        if (c->slots == had && uvt__chan_room(c) < n && !c->shut) { /* else things have changed: look again */
             old = c->ring;
             set_ring(c, ring, want);
         }
@@ -76,7 +78,7 @@ void uvt__chan_shrink(uvt__chan *c) {
     if (c->slots <= KEEP_SLOTS || c->reserved > 0) return;
     uvt__free(c->ring);
     c->head = c->tail = c->ring = c->end = NULL;
-    c->room = c->slots = 0;
+    c->limit = c->slots = 0;
 }
 
 int uvt_chan_open(uvt_chan_t *ch, size_t elem_size, size_t capacity, const uvt_chan_options *options) {
@@ -84,8 +86,10 @@ int uvt_chan_open(uvt_chan_t *ch, size_t elem_size, size_t capacity, const uvt_c
     if (!s) return UVT_ENOTASK;
     bool unbounded = capacity == UVT_UNBOUNDED;
     if (!ch || (!unbounded && elem_size > 0 && capacity > PTRDIFF_MAX / elem_size)) return UV_EINVAL;
-    uvt__chan *c = uvt__calloc(sizeof *c);
-    if (!c) return UV_ENOMEM;
+    char *block = uvt__calloc(sizeof(uvt__chan) + LINE - 1);
+    if (!block) return UV_ENOMEM;
+    uvt__chan *c = (uvt__chan *)(block + (LINE - (uintptr_t)block % LINE) % LINE);
+    c->block = block;
     c->size = elem_size;
     c->capacity = capacity;
     c->unbounded = unbounded;
@@ -95,7 +99,7 @@ int uvt_chan_open(uvt_chan_t *ch, size_t elem_size, size_t capacity, const uvt_c
     size_t slots = unbounded ? 0 : capacity;
     char *ring = slots && elem_size ? uvt__alloc(slots * elem_size) : NULL;
     if (slots && elem_size && !ring) {
-        uvt__free(c);
+        uvt__free(block);
         return UV_ENOMEM;
     }
     set_ring(c, ring, slots);
@@ -106,14 +110,13 @@ int uvt_chan_open(uvt_chan_t *ch, size_t elem_size, size_t capacity, const uvt_c
 /* ---- waiters ---- */
 
 void uvt__chan_admit(uvt__chan *c) {
-    for (uvt__wait *w; (w = c->tx.head) != NULL && c->room > 0 && c->room >= w->n;) {
+    for (uvt__wait *w; (w = c->tx.head) != NULL && c->len < c->limit && uvt__chan_room(c) >= w->n;) {
         if (!uvt__wait_claim(&c->tx, w)) continue;
         if (w->n > 0) {
-            c->room -= w->n;
+            c->limit -= w->n;
             c->reserved += w->n;
             ((uvt_chan_t *)w->park.object)->permits += w->n;
         } else {
-            c->room--;
             uvt__chan_put(c, w->slot);
         }
         uvt__wait_wake(&c->tx, w, 0);
@@ -169,7 +172,7 @@ int uvt_chan_clone(uvt_chan_t *out, const uvt_chan_t *ch, unsigned ends) {
 
 static void stop_sending(uvt__chan *c, uvt_chan_t *ch) {
     c->senders--;
-    c->room += ch->permits;
+    c->limit += ch->permits;
     c->reserved -= ch->permits;
     ch->permits = 0;
     fail(&c->tx, ch, UVT_ECLOSED);
@@ -208,7 +211,6 @@ void uvt_chan_close(uvt_chan_t *ch, unsigned ends) {
     if (ends & UVT_RECV) stop_receiving(c, ch);
     if (c->receivers == 0) {
         dropped = c->len;
-        c->room += dropped;
         c->len = 0;
     }
     uvt__chan_settle(c);

@@ -4,7 +4,7 @@
  * channel's own lock, which is only taken where the runtime has several shards; `size`, `capacity` and `drop`
  * never change.
  *
- * Invariants: room + len + reserved == slots. Who waits in tx has not been served for lack of room, or of a receiver
+ * Invariants: limit + reserved == slots, and len <= limit; the difference is the room. Who waits in tx has not been served for lack of room, or of a receiver
  * where there are no slots. While somebody waits in rx, len is 0 and, without slots, nobody waits in tx but
  * with the same select. A third party never brings a waiting sender and a waiting receiver together: it could not claim
  * two selects at once. It moves the one into the ring, and the ring's oldest to the other.
@@ -19,22 +19,25 @@
 #include <string.h>
 
 typedef struct uvt__chan {
-    size_t size;             /* bytes of an element */
-    size_t len;              /* elements queued */
-    size_t room;             /* slots that are neither full nor reserved */
-    char *head, *tail;       /* the oldest element, and where the next one goes ... */
-    char *ring, *end;        /* ... in here; NULL without slots or bytes */
-    uvt__waits tx, rx;       /* in tx, n is 0 for an element (slot), else a reservation; oldest first */
+    /* One cache line: what every send and receive changes, so that it moves once between two cores. */
+    atomic_uint locked;      /* 0 free, 1 taken */
     bool shut;               /* nothing more is sent, but with permits: ended, or nobody receives */
     bool ended;
     bool unbounded;
-    atomic_uint locked;      /* 0 free, 1 taken */
-    atomic_uint refs;        /* handles, and tasks parked */
+    size_t len;              /* elements queued */
+    char *head, *tail;       /* the oldest element, and where the next one goes, in ring */
+    uvt__waits tx, rx;       /* in tx, n is 0 for an element (slot), else a reservation; oldest first */
+    /* What they only read. */
+    size_t size;             /* bytes of an element */
     size_t capacity;         /* as asked for */
-    size_t slots;            /* in the ring */
+    size_t limit;            /* slots that are not reserved */
+    char *ring, *end;        /* slots * size bytes; NULL when that is none */
+    size_t slots;
     size_t reserved;         /* permits out */
     size_t senders, receivers; /* handles with that end */
     void (*drop)(void *elem);
+    void *block;             /* the memory that the record lies in */
+    atomic_uint refs;        /* handles, and tasks parked */
 } uvt__chan;
 
 /* A task in a plain call. */
@@ -118,12 +121,13 @@ static inline bool uvt__chan_hand(uvt__chan *c, const void *elem) {
     return false;
 }
 
-/* Into a slot that has been taken out of room or reserved, if not to a receiver: then the slot is free again. */
+static inline size_t uvt__chan_room(const uvt__chan *c) {
+    return c->limit - c->len;
+}
+
+/* To a receiver, or into the ring, where there is room. */
 static inline void uvt__chan_put(uvt__chan *c, const void *elem) {
-    if (UNLIKELY(c->rx.head != NULL) && uvt__chan_hand(c, elem)) {
-        c->room++;
-        return;
-    }
+    if (UNLIKELY(c->rx.head != NULL) && uvt__chan_hand(c, elem)) return;
     uvt__chan_copy(c, c->tail, elem);
     c->tail += c->size;
     if (c->tail == c->end) c->tail = c->ring;

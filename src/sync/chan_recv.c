@@ -24,7 +24,6 @@ static int take_from_sender(uvt__chan *c, void *elem) {
 /* n slots have become free. */
 static inline void made_room(uvt__chan *c, size_t n) {
     c->len -= n;
-    c->room += n;
     if (UNLIKELY(c->tx.head != NULL)) uvt__chan_admit(c);
     if (UNLIKELY(c->unbounded) && c->len == 0) uvt__chan_shrink(c);
 }

@@ -12,7 +12,7 @@ static inline int look(const uvt__chan *c, const uvt_chan_t *ch, size_t n, const
     if (UNLIKELY(!(ch->ends & UVT_SEND))) return UVT_ECLOSED;
     if (UNLIKELY(c->shut)) return UV_EPIPE;
     if (UNLIKELY(n > c->capacity)) return UV_EINVAL;
-    if (LIKELY(!c->tx.head && c->room > 0 && c->room >= n)) return 0;
+    if (LIKELY(!c->tx.head && c->len < c->limit && uvt__chan_room(c) >= n)) return 0;
     if (c->capacity > 0) return UV_EAGAIN;
     return (own ? uvt__chan_met(&c->rx, own) : c->rx.head != NULL) ? 0 : UV_EAGAIN;
 }
@@ -21,7 +21,6 @@ static inline int send_now(uvt__chan *c, const uvt_chan_t *ch, const void *elem)
     int rc = look(c, ch, 0, NULL);
     if (UNLIKELY(rc < 0)) return rc;
     if (UNLIKELY(c->capacity == 0)) return uvt__chan_hand(c, elem) ? 0 : UV_EAGAIN;
-    c->room--;
     uvt__chan_put(c, elem);
     return 0;
 }
@@ -29,40 +28,36 @@ static inline int send_now(uvt__chan *c, const uvt_chan_t *ch, const void *elem)
 static int reserve_now(uvt__chan *c, uvt_chan_t *ch, size_t n) {
     int rc = look(c, ch, n, NULL);
     if (rc < 0) return rc;
-    c->room -= n;
+    c->limit -= n;
     c->reserved += n;
     ch->permits += n;
     return 0;
 }
 
-/* With the lock held: the element, or n permits, without waiting. */
-static inline int try(uvt__shard *s, uvt__chan *c, uvt_chan_t *ch, const void *elem, size_t n) {
-    for (;;) {
-        int rc = n ? reserve_now(c, ch, n) : send_now(c, ch, elem);
-        if (LIKELY(rc != UV_EAGAIN || !c->unbounded)) return rc;
-        rc = uvt__chan_grow(s, c, n ? n : 1);
-        if (rc < 0) return rc;
-    }
+/* With the lock held, these two: without waiting. */
+static inline int try_send(uvt__shard *s, uvt__chan *c, const uvt_chan_t *ch, const void *elem) {
+    int rc;
+    while (UNLIKELY((rc = send_now(c, ch, elem)) == UV_EAGAIN) && c->unbounded && (rc = uvt__chan_grow(s, c, 1)) == 0) {}
+    return rc;
+}
+
+static int try_reserve(uvt__shard *s, uvt__chan *c, uvt_chan_t *ch, size_t n) {
+    int rc;
+    while ((rc = reserve_now(c, ch, n)) == UV_EAGAIN && c->unbounded && (rc = uvt__chan_grow(s, c, n)) == 0) {}
+    return rc;
+}
+
+static inline void hook(uvt__shard *s, uvt__chan *c, uvt__wait *w, const uvt_chan_t *ch, const void *elem, size_t n) {
+    w->slot = (void *)elem;
+    w->n = n;
+    w->choice = NULL;
+    uvt__chan_hook(s, c, &c->tx, w, ch);
 }
 
 static int wait_to_send(uvt__shard *s, uvt__chan *c, uvt__chan_wait *w) {
     int rc = uvt__chan_park(c, &c->tx, w, w->wait.n ? "room in a channel" : "send");
     uvt__chan_unref(s, c);
     return rc;
-}
-
-static inline int send_or_reserve(uvt__shard *s, uvt__chan *c, uvt_chan_t *ch, const void *elem, size_t n) {
-    uvt__chan_wait w;
-    uvt__chan_lock(s, c);
-    int rc = try(s, c, ch, elem, n);
-    if (UNLIKELY(rc == UV_EAGAIN)) {
-        w.wait.slot = (void *)elem;
-        w.wait.n = n;
-        w.wait.choice = NULL;
-        uvt__chan_hook(s, c, &c->tx, &w.wait, ch);
-    }
-    uvt__chan_unlock(s, c);
-    return LIKELY(rc != UV_EAGAIN) ? rc : wait_to_send(s, c, &w);
 }
 
 static inline bool missing(const uvt__chan *c, const void *elem) {
@@ -72,9 +67,15 @@ static inline bool missing(const uvt__chan *c, const void *elem) {
 int uvt_send(uvt_chan_t *ch, const void *elem) {
     uvt__shard *s = uvt__here();
     uvt__chan *c;
+    uvt__chan_wait w;
     int rc = uvt__chan_enter(ch, s, &c);
     if (UNLIKELY(rc < 0)) return rc;
-    return missing(c, elem) ? UV_EINVAL : send_or_reserve(s, c, ch, elem, 0);
+    if (missing(c, elem)) return UV_EINVAL;
+    uvt__chan_lock(s, c);
+    rc = try_send(s, c, ch, elem);
+    if (UNLIKELY(rc == UV_EAGAIN)) hook(s, c, &w.wait, ch, elem, 0);
+    uvt__chan_unlock(s, c);
+    return LIKELY(rc != UV_EAGAIN) ? rc : wait_to_send(s, c, &w);
 }
 
 int uvt_try_send(uvt_chan_t *ch, const void *elem) {
@@ -84,7 +85,7 @@ int uvt_try_send(uvt_chan_t *ch, const void *elem) {
     if (UNLIKELY(rc < 0)) return rc;
     if (missing(c, elem)) return UV_EINVAL;
     uvt__chan_lock(s, c);
-    rc = try(s, c, ch, elem, 0);
+    rc = try_send(s, c, ch, elem);
     uvt__chan_unlock(s, c);
     return rc;
 }
@@ -102,9 +103,15 @@ static int reserve_none(uvt__shard *s, uvt__chan *c, const uvt_chan_t *ch) {
 int uvt_chan_reserve(uvt_chan_t *ch, size_t n) {
     uvt__shard *s = uvt__here();
     uvt__chan *c;
+    uvt__chan_wait w;
     int rc = uvt__chan_enter(ch, s, &c);
     if (rc < 0) return rc;
-    return n == 0 ? reserve_none(s, c, ch) : send_or_reserve(s, c, ch, NULL, n);
+    if (n == 0) return reserve_none(s, c, ch);
+    uvt__chan_lock(s, c);
+    rc = try_reserve(s, c, ch, n);
+    if (rc == UV_EAGAIN) hook(s, c, &w.wait, ch, NULL, n);
+    uvt__chan_unlock(s, c);
+    return rc != UV_EAGAIN ? rc : wait_to_send(s, c, &w);
 }
 
 int uvt_chan_try_reserve(uvt_chan_t *ch, size_t n) {
@@ -114,7 +121,7 @@ int uvt_chan_try_reserve(uvt_chan_t *ch, size_t n) {
     if (rc < 0) return rc;
     if (n == 0) return reserve_none(s, c, ch);
     uvt__chan_lock(s, c);
-    rc = try(s, c, ch, NULL, n);
+    rc = try_reserve(s, c, ch, n);
     uvt__chan_unlock(s, c);
     return rc;
 }
@@ -132,6 +139,7 @@ int uvt_chan_send_reserved(uvt_chan_t *ch, const void *elem) {
     else {
         ch->permits--;
         c->reserved--;
+        c->limit++;
         uvt__chan_put(c, elem);
         uvt__chan_settle(c); /* it may have gone to a receiver, and was the last one to come */
     }
@@ -150,7 +158,7 @@ int uvt_chan_unreserve(uvt_chan_t *ch, size_t n) {
     else {
         ch->permits -= n;
         c->reserved -= n;
-        c->room += n;
+        c->limit += n;
         uvt__chan_settle(c);
     }
     uvt__chan_unlock(s, c);
