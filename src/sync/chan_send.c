@@ -37,7 +37,7 @@ static int reserve_now(uvt__chan *c, uvt_chan_t *ch, size_t n) {
 /* With the lock held, these two: without waiting. */
 static inline int try_send(uvt__shard *s, uvt__chan *c, const uvt_chan_t *ch, const void *elem) {
     int rc;
-    while (UNLIKELY((rc = send_now(c, ch, elem)) == UV_EAGAIN) && c->unbounded && (rc = uvt__chan_grow(s, c, 1)) == 0) {}
+    while ((rc = send_now(c, ch, elem)) == UV_EAGAIN && c->unbounded && (rc = uvt__chan_grow(s, c, 1)) == 0) {}
     return rc;
 }
 

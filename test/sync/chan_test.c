@@ -117,6 +117,27 @@ UVT_TEST(chan_try_recv_gives_values_then_empty_then_eof) {
     done(&ch);
 }
 
+static uvt_chan_t second;
+
+static int passes_on(void *arg) {
+    (void)arg;
+    int v = recv_int();
+    return v < 0 ? v : send_on(&second, v + 1);
+}
+
+UVT_TEST(chan_two_children_chained_by_two_channels_pass_the_value_through) {
+    uvt_task_t a, b;
+    open_chan(1);
+    CHECK_EQ(uvt_chan_open(&second, sizeof(int), 1, NULL), 0);
+    CHECK_EQ(uvt_spawn(&a, passes_on, NULL), 0);
+    CHECK_EQ(uvt_spawn(&b, b_send, INT(4)), 0);
+    CHECK_EQ(recv_on(&second), 5);
+    CHECK_EQ(uvt_join(a, NULL), 0);
+    CHECK_EQ(uvt_join(b, NULL), 0);
+    done(&second);
+    done(&ch);
+}
+
 static int counts_turns(void *arg) {
     for (;;) {
         ++*(int *)arg;
