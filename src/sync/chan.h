@@ -6,8 +6,9 @@
  *
  * Invariants: limit + reserved == slots, and len <= limit; the difference is the room. Who waits in tx has not been
  * served for lack of room, or of a receiver where there are no slots. While somebody waits in rx, len is 0 and, without
- * slots, nobody waits in tx but with the same select. A third party never brings a waiting sender and a waiting receiver together: it could not claim
- * two selects at once. It moves the one into the ring, and the ring's oldest to the other.
+ * slots, nobody waits in tx but with the same select. A third party never brings a waiting sender and a waiting
+ * receiver together: it could not claim two selects at once. It moves the one into the ring, and the ring's oldest to
+ * the other.
  *
  * The record lives for its handles, and for every task that is parked in it, until that one has run again: a cancel
  * has to find the lock although the handle may have been closed meanwhile.
