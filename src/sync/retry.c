@@ -55,8 +55,8 @@ int uvt_retry(const uvt_retry_options *o, uvt_fn fn, void *arg) {
     for (unsigned left = o->attempts ? o->attempts : ATTEMPTS;;) {
         int status = fn(arg);
         if (status >= 0 || --left == 0 || !worth(o, status)) return status;
-        uint64_t ms = take(&d);
-        if (uvt__after(s, ms) >= uvt_deadline() && !uvt_cancelled()) return status;
+        uint64_t ms = take(&d), deadline = uvt_deadline(); /* 0: cancelled, which the sleep says */
+        if (deadline && uvt__after(s, ms) >= deadline) return status;
         int rc = uvt_sleep(ms);
         if (rc < 0) return rc;
     }
