@@ -214,6 +214,15 @@ UVT_TEST(retry_in_a_cancelled_scope_does_not_try_again) {
     CHECK_EQ(calls, 1);
 }
 
+UVT_TEST(retry_under_a_deadline_that_has_passed_unnoticed_returns_the_failure) {
+    int calls = 0;
+    uvt_scope_t s;
+    settle();
+    CHECK_EQ(uvt_scope_begin(&s, &(uvt_scope_options){ .deadline = uvt_now() }), 0);
+    CHECK_EQ(uvt_scope_end(&s, uvt_retry(NULL, fails_without_listening, &calls)), UV_EIO);
+    CHECK_EQ(calls, 1);
+}
+
 UVT_TEST(retry_without_a_delay_lets_others_run) {
     uvt_task_t t;
     int calls = 0, others = 0;
