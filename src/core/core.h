@@ -189,17 +189,25 @@ typedef struct uvt__wheel {
 
 typedef struct uvt__stack_class uvt__stack_class;
 
-
+/* What gets a loop out of its poll (bell.c). */
+typedef struct uvt__bell {
+    union {
+        uv_handle_t handle;
+        uv_async_t async;
+        uv_poll_t poll;
+    } uv;
+    int fd; /* eventfd, negative when there is none */
+} uvt__bell;
 
 /* What other threads may touch of a shard; it outlives the loop (mailbox.c). */
 struct uvt_runtime {
     atomic_int refs;
     char apart[64];           /* posters write the next one, whoever comes and goes the last one */
     _Atomic(uvt__msg *) head; /* newest message not taken yet, or a mark: AWAKE, ASLEEP, CLOSED */
-    atomic_uint woken;        /* times a poster has replaced ASLEEP and is done with the async */
+    atomic_uint woken;        /* times a poster has replaced ASLEEP and is done with the bell */
     unsigned owed;            /* times the loop has seen ASLEEP replaced; the loop's thread only */
     bool dozes;               /* between two polls: take the mark AWAKE, so that posts need no wake-up */
-    uv_async_t *async;        /* valid while not closed */
+    struct uvt__bell *bell;   /* valid while not closed */
     _Atomic(uvt__shard *) shard; /* NULL after the end; only the loop's thread follows it */
     uint64_t tag;             /* upper 16 bits of the shard's ids */
     uvt_runtime_t *next;      /* in the registry, under its lock */
@@ -269,7 +277,7 @@ struct uvt__shard {
     uv_check_t check;
     uv_idle_t idle;
     uv_timer_t timer;
-    uv_async_t async;
+    uvt__bell bell;
     uint64_t timer_at;        /* what the uv_timer is set to; UVT_FOREVER stopped */
     int handles_open;         /* the five above and io's, until their close callbacks ran */
     bool end_due;             /* to be taken down after this batch (attached) */
@@ -497,7 +505,6 @@ static inline int uvt__enter(uvt__shard *s) {
 
 /* timer.c */
 uint64_t uvt__now(const uvt__shard *s);        /* ms, rounded down */
-uint64_t uvt__now_ns(const uvt__shard *s);
 /* When it was that the counter stood at `then` (uvt__ticks), reckoned back from now_ns, before which it was read to be
  * `now`: never too early. */
 uint64_t uvt__at_ticks(const uvt__shard *s, uint64_t then, uint64_t now, uint64_t now_ns);
@@ -518,6 +525,11 @@ void uvt__stack_put(uvt__shard *s, uvt__stack *st);
 void uvt__stacks_trim(uvt__shard *s);
 void uvt__stacks_release(uvt__shard *s, bool keep_used);
 
+/* bell.c */
+int uvt__bell_init(uvt__bell *b, uv_loop_t *loop);
+void uvt__bell_ring(uvt__bell *b); /* any thread */
+void uvt__bell_free(uvt__bell *b); /* after its close callback */
+
 /* mailbox.c */
 int uvt__mailbox_new(uvt__shard *s, uvt_runtime_t **out);
 void uvt__mailbox_close(uvt_runtime_t *m); /* takes no more, and runs what was accepted */
@@ -529,7 +541,7 @@ void uvt__mailbox_nudge(uvt_runtime_t *m); /* from any thread: wakes it if it is
 bool uvt__mailbox_filled(const uvt_runtime_t *m);
 bool uvt__mailbox_asleep(const uvt_runtime_t *m);
 uvt_runtime_t *uvt__runtime_ref(uvt_runtime_t *m);
-void uvt__on_async(uv_async_t *h);
+void uvt__on_bell(uvt__shard *s);
 void uvt__registry_add(uvt_runtime_t *m);           /* gives it its tag */
 void uvt__registry_remove(uvt_runtime_t *m);
 bool uvt__registry_alive(uint64_t tag);

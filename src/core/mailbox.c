@@ -10,9 +10,9 @@
  * shard costs one compare-and-swap and no system call.
  *
  * Every push is one step in one order, which is the order in which the messages run. A message that was accepted is
- * run before the loop ends. The async must not be touched after uv_close: only the poster that replaced ASLEEP
- * touches it, the loop knows that there is one, and it closes the async only when that one has said (woken) that it
- * is through. test/model has this as a model that is checked exhaustively.
+ * run before the loop ends. The bell must not be touched after it is closed: only the poster that replaced ASLEEP
+ * rings it, the loop knows that there is one, and it closes the bell only when that one has said (woken) that it is
+ * through. test/model has this as a model that is checked exhaustively.
  */
 #include "core/core.h"
 #include <pthread.h>
@@ -36,7 +36,7 @@ int uvt__mailbox_new(uvt__shard *s, uvt_runtime_t **out) {
     atomic_init(&m->head, ASLEEP);
     atomic_init(&m->refs, 1);
     atomic_init(&m->shard, s);
-    m->async = &s->async;
+    m->bell = &s->bell;
     *out = m;
     return 0;
 }
@@ -60,7 +60,7 @@ uvt_runtime_t *uvt_runtime_ref(void) {
 /* ---- posting ---- */
 
 static void wake(uvt_runtime_t *m) {
-    uv_async_send(m->async);
+    uvt__bell_ring(m->bell);
     atomic_fetch_add_explicit(&m->woken, 1, memory_order_release);
 }
 
@@ -145,8 +145,7 @@ bool uvt__mailbox_drain(uvt__shard *s) {
     return any;
 }
 
-void uvt__on_async(uv_async_t *h) {
-    uvt__shard *s = h->data;
+void uvt__on_bell(uvt__shard *s) {
     if (s->many) s->wake(s);
     uvt__mailbox_drain(s);
 }

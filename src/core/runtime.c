@@ -108,24 +108,24 @@ void uvt__handle_opened(uvt__shard *s) {
 /* The hooks leave the loop; the rest follows when they have gone. */
 static void close_hooks(uvt__shard *s) {
     uv_handle_t *all[] = { (uv_handle_t *)&s->prepare, (uv_handle_t *)&s->check, (uv_handle_t *)&s->idle,
-                           (uv_handle_t *)&s->timer, (uv_handle_t *)&s->async };
+                           (uv_handle_t *)&s->timer, &s->bell.uv.handle };
     s->tearing_down = true;
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
         if (!uv_is_closing(all[i])) uv_close(all[i], on_closed);
 }
 
 static int make_hooks(uvt__shard *s) {
-    int rc = UVT_UV(uv_async_init(s->loop, &s->async, uvt__on_async));
+    int rc = uvt__bell_init(&s->bell, s->loop);
     if (rc < 0) return rc;
     uv_prepare_init(s->loop, &s->prepare);
     uv_check_init(s->loop, &s->check);
     uv_idle_init(s->loop, &s->idle);
     uv_timer_init(s->loop, &s->timer);
-    s->async.data = s->prepare.data = s->check.data = s->idle.data = s->timer.data = s;
+    s->bell.uv.handle.data = s->prepare.data = s->check.data = s->idle.data = s->timer.data = s;
     s->handles_open = 5;
     uv_prepare_start(&s->prepare, on_prepare);
     uv_check_start(&s->check, on_check);
-    uv_unref((uv_handle_t *)&s->async);
+    uv_unref(&s->bell.uv.handle);
     uv_unref((uv_handle_t *)&s->prepare);
     uv_unref((uv_handle_t *)&s->check);
     uv_unref((uv_handle_t *)&s->timer);
@@ -138,6 +138,7 @@ static void shard_free(uvt__shard *s) {
     uvt__stacks_release(s, s->keep_stacks || s->jobs_forgiven > 0);
     if (s->root) uvt__set_free(s, s->root);
     uvt__records_release(s);
+    uvt__bell_free(&s->bell);
     if (s->loop_made) {
         int rc = uv_loop_close(&s->own_loop);
         UVT_ASSERT(rc == 0, "the loop still has handles at its end");
@@ -156,6 +157,7 @@ static void ignore_sigpipe(void) {
 int uvt__shard_new(uvt__shard **out, uv_loop_t *loop, const uvt_options *o, bool virtual_clock) {
     uvt__shard *s = uvt__calloc(sizeof *s);
     if (!s) return UV_ENOMEM;
+    s->bell.fd = -1;
     int rc = take_options(s, o);
     if (rc == 0 && !loop) {
         s->own_loop.backend_fd = -1;
@@ -264,7 +266,7 @@ void uvt__maybe_end(uvt__shard *s) {
 /* Posts may still come to a mailbox somebody else holds: they are refused. */
 static void forget_mailbox(uvt__shard *s) {
     atomic_store(&s->mailbox->shard, NULL);
-    s->mailbox->async = NULL;
+    s->mailbox->bell = NULL;
     uvt_runtime_unref(s->mailbox);
 }
 
@@ -395,12 +397,12 @@ uv_loop_t *uvt_loop(void) {
 
 void uvt_external_begin(void) {
     uvt__shard *s = uvt__here();
-    if (s && s->externals++ == 0 && !s->many) uv_ref((uv_handle_t *)&s->async);
+    if (s && s->externals++ == 0 && !s->many) uv_ref(&s->bell.uv.handle);
 }
 
 void uvt_external_end(void) {
     uvt__shard *s = uvt__here();
-    if (s && s->externals > 0 && --s->externals == 0 && !s->many) uv_unref((uv_handle_t *)&s->async);
+    if (s && s->externals > 0 && --s->externals == 0 && !s->many) uv_unref(&s->bell.uv.handle);
 }
 
 void uvt__job_out(uvt__shard *s) {

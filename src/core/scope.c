@@ -24,21 +24,22 @@ static bool pending(const uvt_scope_t *sc) {
     return sc->deadline != UVT_FOREVER && !sc->cancelled && !sc->timer.next;
 }
 
-/* Makes a time of a timeout. */
-static void settle(const uvt__shard *s, uvt_scope_t *sc, uint64_t ticks, uint64_t now_ns) {
-    if (sc->begun == 0) return;
-    sc->deadline += (uvt__at_ticks(s, sc->begun, ticks, now_ns) + 999999) / 1000000;
+/* Makes a time of a timeout; returns the time now, ms. */
+static uint64_t settle(const uvt__shard *s, uvt_scope_t *sc) {
+    if (sc->begun == 0) return uvt__now(s);
+    uint64_t ticks = uvt__ticks(), now = uv_hrtime(); /* in this order: see uvt__at_ticks */
+    sc->deadline += (uvt__at_ticks(s, sc->begun, ticks, now) + 999999) / 1000000;
     sc->begun = 0;
+    return now / 1000000;
 }
 
 /* The task is about to suspend: deadlines that have passed count now, the others are armed. */
 void uvt__scopes_arm(uvt__shard *s, uvt__task *t) {
-    uint64_t ticks = uvt__ticks(), now = uvt__now_ns(s); /* in this order: see uvt__at_ticks */
     for (uvt_scope_t *sc = t->scope; sc && t->unarmed; sc = sc->outer) {
         if (!pending(sc)) continue;
         t->unarmed--;
-        settle(s, sc, ticks, now);
-        if (sc->deadline <= now / 1000000) deadline_came(&sc->timer);
+        uint64_t now = settle(s, sc);
+        if (sc->deadline <= now) deadline_came(&sc->timer);
         else uvt__timer_arm(s, &sc->timer, sc->deadline);
     }
 }
@@ -232,10 +233,7 @@ uint64_t uvt_deadline(void) {
     if (!t) return least;
     if (t->flags & TF_CANCELLED) return 0;
     for (uvt_scope_t *sc = t->scope; sc; sc = sc->outer) {
-        if (sc->begun) {
-            uint64_t ticks = uvt__ticks();
-            settle(uvt__here(), sc, ticks, uvt__now_ns(uvt__here()));
-        }
+        if (sc->begun) settle(uvt__here(), sc);
         if (sc->deadline < least) least = sc->deadline;
         if (sc->shield) break;
     }

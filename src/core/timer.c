@@ -17,12 +17,8 @@
 
 #define BRIEF 100000 /* ticks: so little time that it is not worth a division */
 
-uint64_t uvt__now_ns(const uvt__shard *s) {
-    return s->virtual_clock ? s->clock * 1000000 : uv_hrtime();
-}
-
 uint64_t uvt__now(const uvt__shard *s) {
-    return uvt__now_ns(s) / 1000000;
+    return s->virtual_clock ? s->clock : uv_hrtime() / 1000000;
 }
 
 /* A counter that is not the same on all processors may have gone backwards; its pace is known to a percent after a

@@ -253,7 +253,7 @@ static void join_group(uvt__group *g, uvt__shard *s, unsigned k) {
     s->is_quiet = quiet;
     if (s->shuffle) s->shuffle += k;
     atomic_store(&g->clock, s->clock);
-    uv_ref((uv_handle_t *)&s->async);
+    uv_ref(&s->bell.uv.handle);
     uvt__mailbox_join(s->mailbox, s->gid, k, g->n);
     g->box[k] = uvt__runtime_ref(s->mailbox);
 }

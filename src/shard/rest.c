@@ -76,9 +76,9 @@ static void everybody_sleeps(uvt__group *g) {
 
 static unsigned waits_for(uvt__shard *s) {
     unsigned state = 0;
-    uv_unref((uv_handle_t *)&s->async); /* it is what keeps the loop from ending here */
+    uv_unref(&s->bell.uv.handle); /* it is what keeps the loop from ending here */
     bool alone = !uv_loop_alive(s->loop) && s->externals == 0;
-    uv_ref((uv_handle_t *)&s->async);
+    uv_ref(&s->bell.uv.handle);
     if (alone && (!s->virtual_clock || s->wheel.armed == 0)) state |= MESSAGES_ONLY;
     if (s->virtual_clock && s->pool_reqs == 0 && s->externals == 0) state |= CLOCK_MAY_MOVE;
     if (s->jobs_forgiven > 0) state |= FORGIVEN;
