@@ -235,7 +235,8 @@ static int root(void *arg) {
     memset(known, 0, sizeof known);
     for (unsigned i = 0; i < 4; i++) {
         uvt_task_options o = { .place = UVT_ON(i % uvt_shard_count()) };
-        CHECK_EQ(uvt_spawn_opts(NULL, body, INT(4), &o), 0);
+        int rc = uvt_spawn_opts(NULL, body, INT(4), &o);
+        if (rc < 0) CHECK(memory_fails && rc == UV_ENOMEM); /* the first bodies run already, and do their harm */
     }
     return uvt_sleep(30 + pick(100));
 }
