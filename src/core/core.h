@@ -479,9 +479,9 @@ bool uvt__scopes_drop(uvt__shard *s, uvt__task *t, char *text, size_t size);
 void uvt__token_unbind(uvt_scope_t *sc);
 int uvt__token_local(uvt__shard *s, uvt_token_t *k, uvt_token_t **out);
 bool uvt__token_bind(uvt_scope_t *sc, uvt_token_t *tok);
-/* On a token of this shard: false when it is cancelled. */
-bool uvt__token_hook(uvt_token_t *k, uvt__wait *w);
-void uvt__token_unhook(uvt_token_t *k, uvt__wait *w);
+/* On a token of this shard: w->fire is called when it is cancelled; false when it is already. */
+bool uvt__token_hook(uvt_token_t *k, uvt__timer_t *w);
+void uvt__token_unhook(uvt__timer_t *w); /* if it is still hooked */
 
 /* sched.c */
 void uvt__ready(uvt__shard *s, uvt__task *t);
@@ -511,6 +511,7 @@ uint64_t uvt__at_ticks(const uvt__shard *s, uint64_t then, uint64_t now, uint64_
 uint64_t uvt__after(const uvt__shard *s, uint64_t ms); /* ms from now, rounded up */
 void uvt__timer_arm(uvt__shard *s, uvt__timer_t *t, uint64_t due);
 void uvt__timer_disarm(uvt__shard *s, uvt__timer_t *t);
+void uvt__timer_wakes(uvt__timer_t *t);    /* fire of the timer in a parked task's record: makes it ready, with 0 */
 void uvt__wheel_init(uvt__shard *s);
 void uvt__wheel_clear(uvt__shard *s); /* disarms whatever is armed */
 void uvt__wheel_advance(uvt__shard *s, uint64_t now);

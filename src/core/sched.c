@@ -25,6 +25,7 @@
 #endif
 
 #define BATCH 256  /* task runs between two polls, or as many as are ready when that is more */
+#define FEW 4      /* ready tasks, up to which a stack is asked for at once */
 #define BUDGET 128 /* operations that may complete at once between two suspensions */
 
 __thread uvt__shard *uvt__tls __attribute__((tls_model("initial-exec")));
@@ -53,9 +54,13 @@ static uvt__task *pop(uvt__queue *q) {
     if (!t) return NULL;
     uvt__task *next = q->head = t->qnext;
     q->count--;
-    if (next) {
-        __builtin_prefetch(next->qnext, 1);
-        fetch_stack(next);
+    if (next) { /* its record is here already, and so is the next one's */
+        uvt__task *second = next->qnext;
+        if (second) {
+            __builtin_prefetch(second->qnext, 1);
+            __builtin_prefetch((char *)second->qnext + 64, 1);
+            fetch_stack(second);
+        }
     }
     return t;
 }
@@ -104,7 +109,7 @@ void uvt__keep_turning(uvt__shard *s) {
 
 void uvt__ready(uvt__shard *s, uvt__task *t) {
     t->state = T_READY;
-    fetch_stack(t);
+    if (s->ready.count < FEW) fetch_stack(t); /* of a long queue pop does it in time */
     push(&s->ready, t);
     s->quiet = 0;
     /* In a batch the hooks look by themselves, and after the poll comes the check hook; but a host's own prepare

@@ -164,9 +164,10 @@ void uvt__on_timer(uv_timer_t *h) {
 
 /* ---- sleeping ---- */
 
-/* A sleeping task's timer is the one in its record, and waking it does not touch its stack: of a million sleepers
- * neither would be in any cache, and records at least lie close together. The park says 0 all along. */
-static void sleep_over(uvt__timer_t *timer) {
+/* A task that sleeps (or waits for a token) is hooked by the timer in its record, and waking it does not touch its
+ * stack: of a million sleepers neither would be in any cache, and records at least lie close together. The park says 0
+ * all along. */
+void uvt__timer_wakes(uvt__timer_t *timer) {
     uvt__task *t = CONTAINER_OF(timer, uvt__task, timer);
     t->park = NULL;
     t->flags &= (uint16_t)~TF_ABORT_ASKED;
@@ -182,7 +183,7 @@ static int sleep_due(uvt__shard *s, uint64_t due) {
     uvt_park_t p = { .what = "sleep", .abort = sleep_abort };
     uvt__timer_t *timer = &s->current->timer;
     timer->next = NULL;
-    timer->fire = sleep_over;
+    timer->fire = uvt__timer_wakes;
     if (due != UVT_FOREVER) uvt__timer_arm(s, timer, due);
     return uvt_park(&p);
 }

@@ -35,7 +35,7 @@ struct uvt_token {
     uvt_token_t *child;           /* children do not hold references downwards */
     uvt_token_t *prev, *next;     /* siblings */
     uvt_scope_t *scopes, *last;   /* bound ones, oldest first */
-    uvt__waits waiters;
+    uvt__timer_t waiters;         /* list head; the waiting tasks' own timers serve as nodes, which fire */
     uvt__timer_t timer;           /* cancel_after */
     uvt__msg msg;                 /* a cancel, or after all references the end, on its way home */
 };
@@ -57,6 +57,7 @@ int uvt_token_new(uvt_token_t **out, uvt_token_t *parent) {
     atomic_init(&k->refs, 1);
     k->tag = s->tag;
     k->gid = s->gid;
+    k->waiters.next = k->waiters.prev = &k->waiters;
     k->timer.fire = time_came;
     if (parent) {
         bool home = parent->tag == s->tag;
@@ -148,6 +149,13 @@ static void give_back(uvt_token_t *late) {
     }
 }
 
+void uvt__token_unhook(uvt__timer_t *w) {
+    if (!w->next) return;
+    w->next->prev = w->prev;
+    w->prev->next = w->next;
+    w->next = NULL;
+}
+
 /* What a cancel does to one token on its own loop. */
 static void cancel_one(uvt__shard *s, uvt_token_t *k, uvt_reason_code code, const char *text) {
     k->done = true;
@@ -155,7 +163,10 @@ static void cancel_one(uvt__shard *s, uvt_token_t *k, uvt_reason_code code, cons
     if (!atomic_load(&k->flag)) atomic_store(&k->text, text);
     atomic_store(&k->flag, true);
     uvt__timer_disarm(s, &k->timer);
-    while (k->waiters.head) uvt__wait_wake(&k->waiters, k->waiters.head, 0);
+    for (uvt__timer_t *w; (w = k->waiters.next) != &k->waiters;) {
+        uvt__token_unhook(w);
+        w->fire(w);
+    }
     for (uvt_scope_t *sc = k->scopes; sc; sc = sc->tok_next)
         uvt__scope_fire(s, sc, (uvt_reason){ .code = UVT_REASON_TOKEN, .text = k->text });
 }
@@ -215,18 +226,18 @@ uvt_reason uvt_token_reason(const uvt_token_t *k) {
                          .text = ((uvt_token_t *)k)->text };
 }
 
+bool uvt__token_hook(uvt_token_t *k, uvt__timer_t *w) {
+    if (k->done) return false;
+    w->next = &k->waiters;
+    w->prev = k->waiters.prev;
+    w->prev->next = w;
+    k->waiters.prev = w;
+    return true;
+}
+
 static int wait_abort(uvt_park_t *p) {
-    uvt_token_t *k = (uvt_token_t *)p->object;
-    return uvt__wait_leave(&k->waiters, CONTAINER_OF(p, uvt__wait, park));
-}
-
-bool uvt__token_hook(uvt_token_t *k, uvt__wait *w) {
-    if (!k->done) uvt__wait_hook(&k->waiters, w, uvt__here());
-    return !k->done;
-}
-
-void uvt__token_unhook(uvt_token_t *k, uvt__wait *w) {
-    uvt__wait_leave(&k->waiters, w);
+    uvt__token_unhook(&p->task->timer);
+    return UVT_ABORT_DONE;
 }
 
 /* Waits on another shard's token. */
@@ -248,10 +259,9 @@ int uvt_token_wait(uvt_token_t *k) {
     uvt_token_ref(k); /* the last owner may let go while we wait */
     int rc = uvt__enter(s);
     if (rc == 0 && !k->done) {
-        uvt__wait w;
-        w.park = (uvt_park_t){ .what = "token", .object = k, .abort = wait_abort };
-        w.choice = NULL;
-        if (uvt__token_hook(k, &w)) rc = uvt_park(&w.park);
+        uvt_park_t p = { .what = "token", .object = k, .abort = wait_abort };
+        s->current->timer.fire = uvt__timer_wakes;
+        if (uvt__token_hook(k, &s->current->timer)) rc = uvt_park(&p);
     }
     uvt_token_unref(k);
     return rc;

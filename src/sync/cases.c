@@ -16,14 +16,15 @@ static int until_attempt(uvt_case_t *c) {
     return uvt__now(uvt__here()) >= c->n ? 0 : UV_EAGAIN;
 }
 
-static void time_came(uvt__timer_t *t) {
+/* Of a timer, or of a token. */
+static void fires(uvt__timer_t *t) {
     uvt_unpark(&CONTAINER_OF(t, uvt__part, timer)->wait.park, 0);
 }
 
 static int arm(uvt__part *p, uint64_t due) {
     p->c->due = due;
     p->timer.next = NULL;
-    p->timer.fire = time_came;
+    p->timer.fire = fires;
     if (due != UVT_FOREVER) uvt__timer_arm(uvt__here(), &p->timer, due);
     return 0;
 }
@@ -112,7 +113,9 @@ static int token_hook(uvt__part *p) {
     uvt_token_t *k;
     int rc = uvt__token_local(uvt__here(), p->c->object, &k);
     if (rc < 0) return rc;
-    if (!uvt__token_hook(k, &p->wait)) {
+    p->timer.next = NULL;
+    p->timer.fire = fires;
+    if (!uvt__token_hook(k, &p->timer)) {
         uvt_token_unref(k);
         return UV_EAGAIN;
     }
@@ -121,7 +124,7 @@ static int token_hook(uvt__part *p) {
 }
 
 static void token_unhook(uvt__part *p) {
-    uvt__token_unhook(p->wait.slot, &p->wait);
+    uvt__token_unhook(&p->timer);
     uvt_token_unref(p->wait.slot);
 }
 
