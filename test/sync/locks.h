@@ -9,9 +9,10 @@
 #include "../core/bodies.h"
 
 /* A child that has run until it waits, or ended. */
-static inline uvt_task_t settled(uvt_fn fn, void *arg) {
+#define settled(fn, arg) settled_as(#fn, fn, arg)
+static inline uvt_task_t settled_as(const char *name, uvt_fn fn, void *arg) {
     uvt_task_t t;
-    CHECK_EQ(uvt_spawn(&t, fn, arg), 0);
+    CHECK_EQ(uvt_spawn_opts(&t, fn, arg, &(uvt_task_options){ .name = name }), 0);
     settle();
     return t;
 }
