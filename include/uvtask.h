@@ -32,6 +32,8 @@
 #include <uvtask/barrier.h>
 #include <uvtask/combine.h>
 #include <uvtask/rate.h>
+#include <uvtask/broadcast.h>
+#include <uvtask/watch.h>
 #include <uvtask/shard.h>
 #include <uvtask/blocking.h>
 #include <uvtask/parallel.h>

@@ -47,7 +47,8 @@ extern "C" {
     XX(ECLOSED, -5008, "the object was closed")                                                        \
     XX(ETORN, -5009, "an earlier write ended half way; see uvt_stream_mend")                           \
     XX(EGONE, -5010, "the runtime has ended")                                                          \
-    XX(ENOSTART, -5011, "the task ended without calling uvt_started")
+    XX(ENOSTART, -5011, "the task ended without calling uvt_started")                                  \
+    XX(ELAGGED, -5012, "elements were overwritten before they were received; see uvt_subscriber_lost")
 
 enum {
 #define UVT__XX(name, value, text) UVT_##name = value,

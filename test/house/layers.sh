@@ -17,7 +17,7 @@ awk '
         may["kit"] = " core sync pool shard io debug kit "
         split("base runtime task time scope set park", h, " ")
         for (i in h) room_of[h[i]] = "core"
-        split("semaphore oneshot select chan mutex rwlock event barrier combine rate", h2, " ")
+        split("semaphore oneshot select chan mutex rwlock event barrier combine rate broadcast watch", h2, " ")
         for (i in h2) room_of[h2[i]] = "sync"
         split("stream tcp", h3, " ")
         for (i in h3) room_of[h3[i]] = "io"
