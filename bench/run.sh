@@ -3,11 +3,12 @@
 #
 # Builds uvtask and its peers in release mode and measures them side by side:
 #
-#     sh bench/run.sh [WORKLOAD...]      all of them by default, about fifteen minutes
+#     sh bench/run.sh [WORKLOAD...]      all of them by default, about twenty minutes
 #
 # Workloads: spawn_join set_next yield sem sleepers delayed echo http blocking_seq blocking_flight fs_under_load
-# parallel pingpong pingpong_spin spawn_any imbalance, and parts of two of them: sleepers_100k sleepers_1m echo_64x64
-# echo_1024x64 echo_64x16k. On standard output, for each figure and each pair, the median of the rounds:
+# parallel pingpong pingpong_spin spawn_any imbalance chan_1 chan_2 chan_2_spin pingpong1 select mutex mutex_1000 cancel
+# timeout timeout_armed, and parts of two of them: sleepers_100k sleepers_1m echo_64x64 echo_1024x64 echo_64x16k. On
+# standard output, for each figure and each pair, the median of the rounds:
 #
 #     WORKLOAD WHO VALUE UNIT
 #     ratio WORKLOAD uvtask/WHO VALUE
@@ -56,16 +57,20 @@ build_c() {
     quietly "$BUILD/ninja.log" ninja -C "$BUILD" || die "the build failed"
 }
 
-# build_rust NAME: the peer in peers/NAME, on the crate of that name. Built from copies, so that cargo writes nothing
-# into the source tree; from Debian's crates alone, without a lock.
+# build_rust NAME: the peer in peers/NAME, on the crate of that name; tokio's needs tokio-util as well. Built from
+# copies, so that cargo writes nothing into the source tree; from Debian's crates alone, without a lock.
 build_rust() {
     rust_dir=$BUILD/$1
     have cargo || { say "skip $1: no cargo (Debian: cargo)"; return 1; }
     crates=$(dpkg -L "librust-$1-dev" 2> /dev/null | sed -n "s,/$1-[0-9.]*/Cargo.toml\$,,p" | head -n 1)
     [ -n "$crates" ] || { say "skip $1: no crate (Debian: librust-$1-dev)"; return 1; }
+    if [ "$1" = tokio ] && ! dpkg -L librust-tokio-util-dev > /dev/null 2>&1; then
+        say "skip tokio: no crate (Debian: librust-tokio-util-dev)"
+        return 1
+    fi
     mkdir -p "$rust_dir/src"
     cp -p "$here/peers/$1/Cargo.toml" "$rust_dir/"
-    cp -p "$here/peers/$1/src/main.rs" "$rust_dir/src/"
+    cp -p "$here/peers/$1/src/"*.rs "$rust_dir/src/"
     rm -f "$rust_dir/Cargo.lock"
     (cd "$rust_dir" && quietly "$BUILD/$1.log" cargo build --release --offline --target-dir "$BUILD/cargo" \
         --config 'source.crates-io.replace-with="debian"' --config "source.debian.directory=\"$crates\"") ||
@@ -108,14 +113,16 @@ among_peers() {
     done
 }
 
-# program KIND WHO: the command line of a micro, pool, shards, echo or http program; empty where WHO has none
+# program KIND WHO: the command line of a micro, pool, shards, sync, apart, cancel, echo or http program; empty where
+# WHO has none. apart is sync's with all cpus.
 program() {
     case $1.$2 in
-    micro.tokio | pool.tokio | shards.tokio) echo ./cargo/release/tokio_bench ;;
+    micro.tokio | pool.tokio | shards.tokio | sync.tokio | apart.tokio | cancel.tokio) echo ./cargo/release/tokio_bench ;;
     *.tokio) echo "./cargo/release/tokio_bench $1" ;;
     http.hyper) echo ./cargo/release/hyper_bench ;;
-    micro.go) echo env GOMAXPROCS=1 ./go_bench ;;
-    pool.go | shards.go) echo ./go_bench ;;
+    micro.go | sync.go | cancel.go) echo env GOMAXPROCS=1 ./go_bench ;;
+    apart.uvtask) echo ./bench/uvtask_sync ;;
+    pool.go | shards.go | apart.go) echo ./go_bench ;;
     pool.idle) echo ./bench/uv_pool idle ;;
     pool.rayon) echo ./cargo/release/rayon_bench ;;
     pool.pthreads | pool.sequential) echo "./bench/collatz $2" ;;
@@ -257,6 +264,17 @@ threads() {
     esac
 }
 
+# together WORKLOAD: what tasks wait for together, and cancellation
+together() {
+    # shellcheck disable=SC2046
+    case $1 in
+    chan_2 | chan_2_spin) timed apart "$1" uvtask $(among_peers tokio go) ;;
+    cancel) timed cancel "$1" uvtask $(among_peers tokio go) ;;
+    timeout | timeout_armed) timed cancel "$1" uvtask $(among_peers tokio) ;;
+    *) timed sync "$1" uvtask $(among_peers tokio go) ;;
+    esac
+}
+
 # ---- servers -------------------------------------------------------------------------------------------------------
 
 # Killed, not asked: every server must be gone at once, and none has anything to lose.
@@ -342,7 +360,8 @@ case $ROUNDS$SECS in *[!0-9]*) die "ROUNDS and SECS are whole numbers" ;; esac
 [ "$ROUNDS" -ge 5 ] || { note "ROUNDS: five at least"; ROUNDS=5; }
 [ "$SECS" -ge 1 ] || SECS=1
 all="spawn_join set_next yield sem sleepers delayed echo http blocking_seq blocking_flight fs_under_load parallel"
-all="$all pingpong pingpong_spin spawn_any imbalance"
+all="$all pingpong pingpong_spin spawn_any imbalance chan_1 chan_2 chan_2_spin pingpong1 select mutex mutex_1000"
+all="$all cancel timeout timeout_armed"
 # shellcheck disable=SC2086
 [ $# -gt 0 ] || set -- $all
 for w in "$@"; do
@@ -350,6 +369,7 @@ for w in "$@"; do
     spawn_join | set_next | yield | sem | sleepers | sleepers_100k | sleepers_1m | delayed | delayed_1m) ;;
     echo | echo_64x64 | echo_1024x64 | echo_64x16k | http) ;;
     blocking_seq | blocking_flight | fs_under_load | parallel | pingpong | pingpong_spin | spawn_any | imbalance) ;;
+    chan_1 | chan_2 | chan_2_spin | pingpong1 | select | mutex | mutex_1000 | cancel | timeout | timeout_armed) ;;
     *) die "no workload $w; there are $all" ;;
     esac
 done
@@ -366,7 +386,8 @@ awk -v n="$(getconf _NPROCESSORS_ONLN)" '$1 > n / 4 {
 for w in "$@"; do
     case $w in
     spawn_join | set_next | yield | sem) micro "$w" ;;
-    blocking_* | fs_* | parallel | pingpong* | spawn_any | imbalance) threads "$w" ;;
+    blocking_* | fs_* | parallel | pingpong | pingpong_spin | spawn_any | imbalance) threads "$w" ;;
+    chan_* | pingpong1 | select | mutex* | cancel | timeout*) together "$w" ;;
     sleepers) sleepers_100k; sleepers_1m ;;
     delayed | delayed_1m) delayed ;;
     echo) echo_64x64; echo_1024x64; echo_64x16k ;;

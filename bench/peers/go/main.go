@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// The peers in Go (run.sh sets GOMAXPROCS=1, one loop as everybody else has, but for the last four, which have all
-// cores):
+// The peers in Go (run.sh sets GOMAXPROCS=1, one loop as everybody else has, but for the last two lines, which have
+// all cores):
 //
 //	gobench spawn_join | set_next | yield | sem    time per operation, median of a few samples
 //	gobench sleepers N                             N goroutines asleep: memory and CPU
 //	gobench echo PORT | http PORT                  servers, port 0 for any
-//	gobench pingpong                               two goroutines, each locked to a thread
+//	gobench chan_1 | pingpong1 | select | mutex | mutex_1000 | cancel    time per operation (sync.go)
+//	gobench pingpong | chan_2                      two goroutines, each locked to a thread
 //	gobench spawn_any | imbalance | parallel       time per task; milliseconds
 //
 // Figures come as "SUFFIX VALUE UNIT", a server's port on a line of its own, as ../../bench.h says.
@@ -304,6 +305,20 @@ func main() {
 		sleepers(n)
 	case "pingpong":
 		pingpong()
+	case "chan_1":
+		channel(false)
+	case "chan_2", "chan_2_spin":
+		channel(true)
+	case "pingpong1":
+		pingpong1()
+	case "select":
+		selectOne()
+	case "mutex":
+		mutex()
+	case "mutex_1000":
+		mutex1000()
+	case "cancel":
+		cancel()
 	case "spawn_any":
 		spawnJoin()
 	case "imbalance":

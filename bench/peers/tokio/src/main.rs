@@ -2,12 +2,16 @@
 //
 // The peers on Tokio, on its current-thread flavour where nothing else is said:
 //     tokio_bench spawn_join | set_next | yield | sem      time per operation, median of a few samples
+//     tokio_bench chan_1 | pingpong1 | select | mutex | mutex_1000                the same (sync.rs)
+//     tokio_bench cancel | timeout | timeout_armed                                the same (sync.rs)
 //     tokio_bench sleepers N                               N tasks asleep: memory and CPU
 //     tokio_bench echo PORT | http PORT                    servers, port 0 for any
 //     tokio_bench blocking_seq | blocking_flight           a pool of four threads
-//     tokio_bench pingpong                                 two runtimes on two threads
+//     tokio_bench pingpong | chan_2                        two runtimes on two threads
 //     tokio_bench spawn_any | imbalance                    the multi-thread flavour, a worker per core
 // Figures come as "SUFFIX VALUE UNIT", a server's port on a line of its own, as ../../bench.h says.
+mod sync;
+
 use std::future::Future;
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -278,6 +282,15 @@ fn main() {
         "blocking_seq" => on(one_thread(), blocking_seq()),
         "blocking_flight" => on(one_thread(), blocking_flight()),
         "pingpong" => pingpong(),
+        "chan_1" => on(one_thread(), sync::chan_1()),
+        "chan_2" | "chan_2_spin" => sync::chan_2(),
+        "pingpong1" => on(one_thread(), sync::pingpong1()),
+        "select" => on(one_thread(), sync::select()),
+        "mutex" => on(one_thread(), sync::mutex()),
+        "mutex_1000" => on(one_thread(), sync::mutex_1000()),
+        "cancel" => on(one_thread(), sync::cancel()),
+        "timeout" => on(one_thread(), sync::timeout()),
+        "timeout_armed" => on(one_thread(), sync::timeout_armed()),
         "spawn_any" => on(thread_per_core(), spawn_join()),
         "imbalance" => on(thread_per_core(), imbalance()),
         w => panic!("no workload {w}"),
