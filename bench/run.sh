@@ -117,7 +117,8 @@ among_peers() {
 # WHO has none. apart is sync's with all cpus.
 program() {
     case $1.$2 in
-    micro.tokio | pool.tokio | shards.tokio | sync.tokio | apart.tokio | cancel.tokio) echo ./cargo/release/tokio_bench ;;
+    micro.tokio | pool.tokio | shards.tokio) echo ./cargo/release/tokio_bench ;;
+    sync.tokio | apart.tokio | cancel.tokio) echo ./cargo/release/tokio_bench ;;
     *.tokio) echo "./cargo/release/tokio_bench $1" ;;
     http.hyper) echo ./cargo/release/hyper_bench ;;
     micro.go | sync.go | cancel.go) echo env GOMAXPROCS=1 ./go_bench ;;
