@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the model knows of all workers alike: who may have been cancelled, who waits for what, and whether those who
+ * still wait when nothing moves have a reason to.
+ */
+#include "run.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static atomic_ullong stamps;
+
+void model_lock(void) {
+    pthread_mutex_lock(&lock);
+}
+
+void model_unlock(void) {
+    pthread_mutex_unlock(&lock);
+}
+
+uint64_t stamp(void) {
+    return atomic_fetch_add(&stamps, 1) + 1;
+}
+
+bool exact(void) {
+    return run.p->shards == 1;
+}
+
+/* ---- what is broken ---- */
+
+void (*broken_hook)(void) = abort;
+
+static void broken_end(void) {
+    program_print(stderr, run.p);
+    fflush(stderr);
+    broken_hook();
+}
+
+UVT_NORETURN void broken_at(const char *file, int line, const char *format, ...) {
+    va_list args;
+    fprintf(stderr, "%s:%d: ", file, line);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "\n");
+    broken_end();
+    abort();
+}
+
+static void slot_print(const struct slot *s) {
+    fprintf(stderr, "worker %u in ", s->w->index);
+    if (s->w->op) {
+        fprintf(stderr, "%d: ", (int)(s->w->op - s->w->plan->op));
+        op_print(stderr, run.p, s->w->op);
+    }
+    fprintf(stderr, ": %s of thing %u", s->kind->name, s->thing->index);
+}
+
+UVT_NORETURN void broken_result(const char *file, int line, const struct slot *s, int rc) {
+    fprintf(stderr, "%s:%d: ", file, line);
+    slot_print(s);
+    fprintf(stderr, " said %d %s\n", rc, rc < 0 ? uvt_err_name(rc) : "");
+    broken_end();
+    abort();
+}
+
+/* ---- cancels ---- */
+
+bool perhaps_cancelled(const struct worker *w) {
+    for (; w; w = w->owner)
+        if (w->cancelling || w->cut || (w->owner && w->owner->leaving)) return true;
+    return run.deadlocked;
+}
+
+bool surely_cancelled(const struct worker *w) {
+    for (; w; w = w->owner)
+        if (w->cancelled || (w->owner && w->owner->leaving)) return true;
+    return run.deadlocked;
+}
+
+/* ---- who waits ---- */
+
+const struct slot *next_waiting(const struct thing *t, const struct worker *but, const struct slot *after) {
+    const struct worker *w = after ? after->w : run.worker;
+    const struct slot *s = after ? after + 1 : w->slot;
+    for (;; s++) {
+        while (s >= w->slot + w->slots) {
+            if (++w >= run.worker + run.p->workers) return NULL;
+            s = w->slot;
+        }
+        if (s->armed && s->thing == t && w != but) return s;
+    }
+}
+
+/* Its body has returned: children are what it waits for. */
+static bool has_live_child(const struct worker *w) {
+    for (unsigned i = 0; i < run.p->workers; i++)
+        if (run.worker[i].owner == w && run.worker[i].known && !run.worker[i].ended) return true;
+    return false;
+}
+
+static void check_waits(const struct worker *w) {
+    const struct op *op = w->op;
+    if (op->wrap == WRAP_DEADLINE || op->wrap == WRAP_SHIELD)
+        broken("worker %u: the deadline of its %d. has not come", w->index, (int)(op - w->plan->op));
+    if (op->wrap == WRAP_TOKEN && run.thing[op->token].token.surely)
+        broken("worker %u waits under a cancelled token", w->index);
+    if (surely_cancelled(w)) broken("worker %u was cancelled and waits", w->index);
+    for (unsigned i = 0; i < w->slots; i++) {
+        const struct slot *s = &w->slot[i];
+        if (!s->armed || (s->kind->possible && !s->kind->possible(s))) continue;
+        fprintf(stderr, "this could go on and waits: ");
+        slot_print(s);
+        fprintf(stderr, "\n");
+        broken("a wake-up was lost");
+    }
+}
+
+unsigned check_stuck(void) {
+    unsigned stuck = 0;
+    for (unsigned i = 0; i < run.p->workers; i++) {
+        const struct worker *w = &run.worker[i];
+        if (!w->known || w->ended) continue;
+        stuck++;
+        if (!w->started) broken("worker %u has not begun", i);
+        if (w->leaving ? !has_live_child(w) : !w->op) broken("worker %u does nothing and has not ended", i);
+        if (!w->leaving) check_waits(w);
+    }
+    return stuck;
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Running a program, and the model beside it. Each worker is a task that does its operations in order. The model
+ * is told before a call is made (prepare) and after it (done), so what it knows holds whatever the order in
+ * which the library did things: a value is "perhaps sent" in between.
+ *
+ * When all timers have fired and nothing moves any more, on any shard, the model is exact: for every
+ * worker that still waits it must be true then that what it waits for is not there (possible). That is how a lost
+ * wake-up is found.
+ *
+ * Everything here but a slot's `place` is under one lock, which is never held in a call of the library that could
+ * call back or suspend.
+ */
+#ifndef RANDOM_RUN_H
+#define RANDOM_RUN_H
+
+#include <uvtask.h>
+
+#include "program.h"
+
+struct worker;
+struct thing;
+
+/* One call, or one case of a select. */
+struct slot {
+    struct worker *w;
+    const struct kind *kind;
+    struct thing *thing;
+    unsigned n;
+    bool armed;     /* prepared and not done: it may wait */
+    uint64_t began; /* stamp */
+    uint64_t since; /* ms of uvt_now */
+    struct worker *other; /* whom it is about */
+    union {         /* where values go to and come from; the worker's alone until done */
+        uvt_result result;
+        struct {
+            int status;
+            void *value;
+        } got;
+    } place;
+};
+
+/* How the operations of one kind are done. prepare and done are called with the lock held. */
+struct kind {
+    const char *name;
+    bool (*prepare)(struct slot *s);          /* false: there is nothing to be done now */
+    int (*call)(struct slot *s);
+    uvt_case_t (*as_case)(struct slot *s);
+    void (*done)(struct slot *s, int rc);     /* UV_ECANCELED also for cases that another one has beaten */
+    bool (*possible)(const struct slot *s);   /* nothing moves: could it have gone on? NULL: always */
+};
+
+/* What a worker holds of a thing. */
+struct grip {
+    unsigned held; /* permits, locks */
+};
+
+struct thing {
+    unsigned index, n;
+    const struct type *type;
+    bool closed; /* it was closed for good: waiters are told */
+    union {
+        struct {
+            uvt_semaphore_t it;
+            unsigned held; /* by all workers */
+        } semaphore;
+        struct {
+            uvt_oneshot_t *it;
+            bool sending, sent, unsent, received, receiving; /* unsent: the sender's end was given back */
+            struct worker *receiver;
+        } oneshot;
+        struct {
+            uvt_token_t *it;
+            bool perhaps, surely; /* cancelled */
+        } token;
+    };
+};
+
+struct type {
+    const char *name;
+    int (*open)(struct thing *t);                      /* in the main task, before the workers */
+    void (*leave)(struct worker *w, struct thing *t);  /* at a worker's end: gives back what it holds */
+    void (*close)(struct thing *t);                    /* in the main task, when all have ended: last checks */
+};
+
+struct worker {
+    unsigned index;
+    const struct plan *plan;
+    uvt_task_t task;          /* valid when known */
+    struct worker *owner;     /* NULL: the main task */
+    uvt_set_t set;
+    bool set_open;            /* only the worker itself looks */
+    bool claimed, known;      /* somebody spawns it; has spawned it */
+    bool member, joining, joined; /* joined: its result was taken */
+    bool started, leaving, ended; /* body began; returned; has cleaned up */
+    bool cancelling, cancelled;   /* perhaps; surely */
+    bool cut;                 /* its set is being closed: perhaps cancelled */
+    bool panicked;
+    int status;               /* what it returned, once leaving */
+    const struct op *op;      /* what it is at; NULL between two */
+    uint64_t op_since;        /* ms */
+    unsigned slots;
+    struct slot slot[CASES];
+    struct grip grip[THINGS];
+};
+
+extern struct run {
+    const struct program *p;
+    struct thing thing[THINGS];
+    struct worker worker[WORKERS];
+    bool deadlocked; /* everything was cancelled for it */
+} run;
+
+extern const struct kind *const kinds[KINDS_COUNT];
+extern const struct type *const types[TYPES_COUNT];
+
+/* What a worker is spawned with: its body, and where. */
+int worker_body(void *worker);
+int worker_place(const struct worker *w);
+/* With the lock held: the result that somebody got of it. */
+void check_result(struct worker *w, const uvt_result *r);
+
+/* Runs a program and checks it; `broken` does not return. */
+void program_run(const struct program *p);
+/* Runs the one of that number, or of bytes. */
+void program_run_number(uint64_t number);
+
+/* Something does not hold: prints what, and the program; then calls this, which must not return. */
+extern void (*broken_hook)(void);
+#define broken(...) broken_at(__FILE__, __LINE__, __VA_ARGS__)
+UVT_NORETURN void broken_at(const char *file, int line, const char *format, ...) UVT_PRINTF(3, 4);
+/* The result of a slot's call is one that it may not have. */
+UVT_NORETURN void broken_result(const char *file, int line, const struct slot *s, int rc);
+#define wrong(s, rc) broken_result(__FILE__, __LINE__, (s), (rc))
+#define HOLDS(cond)                                                                                                    \
+    do {                                                                                                               \
+        if (!(cond)) broken("does not hold: %s", #cond);                                                               \
+    } while (0)
+
+void model_lock(void);
+void model_unlock(void);
+uint64_t stamp(void); /* larger than all before */
+
+bool perhaps_cancelled(const struct worker *w);
+bool surely_cancelled(const struct worker *w);
+/* Nothing moves: has every worker that has not ended a reason to wait? Returns how many wait. */
+unsigned check_stuck(void);
+
+/* Goes through the slots that may wait on a thing: NULL ends. Another worker's than `but` (may be NULL). */
+const struct slot *next_waiting(const struct thing *t, const struct worker *but, const struct slot *after);
+/* One shard only: what the model knows is exact between two suspensions. */
+bool exact(void);
+
+static inline struct grip *grip(const struct slot *s) {
+    return &s->w->grip[s->thing->index];
+}
+
+#endif
