@@ -18,15 +18,17 @@ enum { LIMIT_S = 60 }; /* for one program, real time: they take a millisecond */
 
 static uint64_t count, first = 1;
 
-static void takes_too_long(int sig) {
-    (void)sig;
-    fprintf(stderr, "this program does not end:\n");
+/* Also for the library's own assertions. */
+static void shows_program(int sig) {
+    signal(SIGABRT, SIG_DFL);
+    fprintf(stderr, "in this program%s:\n", sig == SIGALRM ? ", which does not end" : "");
     program_print(stderr, run.p);
     abort();
 }
 
 UVT_TEST_PLAIN(programs) {
-    signal(SIGALRM, takes_too_long);
+    signal(SIGALRM, shows_program);
+    signal(SIGABRT, shows_program);
     for (uint64_t number = first; number < first + count; number++) {
         if ((number - first) % 64 == 0) alarm(LIMIT_S);
         program_run_number(number);
