@@ -400,9 +400,9 @@ int uvt__set_hook(uvt_set_t *h, uvt_park_t *p) {
     return 0;
 }
 
+/* Also from the loop, where no task runs: a deadline that ends a select calls this. */
 void uvt__set_unhook(uvt_set_t *h, uvt_park_t *p) {
-    uvt__set *set;
-    if (find(h, &set) == 0 && set->waiter == p) set->waiter = NULL;
+    if (h->rec->id == h->id && h->rec->waiter == p) h->rec->waiter = NULL;
 }
 
 /* Whether the calling task is below the set. */

@@ -42,15 +42,16 @@ static void acquire_done(struct slot *s, int rc) {
     grip(s)->held += s->n;
 }
 
-/* The oldest waiter can be served. On several shards it is not known which one that is: all of them can. */
+/* The oldest waiter can be served; of a select, whose cases queue up in turns, each of them. On several shards it is
+ * not known who is the oldest: everybody can be served. */
 static bool acquire_possible(const struct slot *s) {
     const struct slot *oldest = s;
-    unsigned most = s->n;
-    for (const struct slot *o = next_waiting(s->thing, NULL, NULL); o; o = next_waiting(s->thing, NULL, o)) {
+    unsigned most = 0;
+    for (const struct slot *o = next_waiting(s->thing, NULL, NULL); o; o = next_waiting(s->thing, NULL, o))
         if (o->began < oldest->began) oldest = o;
-        if (o->n > most) most = o->n;
-    }
-    return s->thing->closed || (exact() ? oldest->n : most) <= permits_free(s->thing);
+    for (const struct slot *o = next_waiting(s->thing, NULL, NULL); o; o = next_waiting(s->thing, NULL, o))
+        if ((!exact() || o->w == oldest->w) && o->n > most) most = o->n;
+    return s->thing->closed || most <= permits_free(s->thing);
 }
 
 static int try_acquire_call(struct slot *s) {

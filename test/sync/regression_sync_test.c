@@ -92,4 +92,21 @@ UVT_TEST(semaphore_with_the_greatest_limit_keeps_being_one_with_a_limit) {
     CHECK_EQ(uvt_semaphore_set_limit(&s, 1), UV_EINVAL);
 }
 
+/* ---- select ---- */
+
+static int waits_for_a_member(void *set) {
+    uvt_case_t c = uvt_case_set_next(set, NULL);
+    return uvt_select(&c, 1, 0);
+}
+
+/* The deadline takes the wait back from the loop, where no task runs: the set used to keep its waiter. */
+UVT_TEST(select_on_a_set_ended_by_a_deadline_leaves_nobody_waiting) {
+    uvt_set_t set;
+    CHECK_EQ(uvt_set_open(&set, NULL), 0);
+    CHECK_EQ(uvt_set_spawn(&set, b_sleep, INT(50)), 0);
+    CHECK_EQ(uvt_timeout(5, waits_for_a_member, &set), UV_ETIMEDOUT);
+    CHECK_EQ(uvt_set_next(&set, NULL), 0);
+    CHECK_EQ(uvt_set_close(&set), 0);
+}
+
 UVT_TEST_MAIN()
