@@ -13,9 +13,10 @@
  * not make, UV_EBUSY, even if the first is the same select) is a case that is ready. Objects and places for values
  * that a case names must live until the select has returned; the array may be used again.
  *
- * When several are possible one of them is taken, each in its turn; UVT_SELECT_BIASED takes the first in the array. No
- * memory is allocated for up to 8 cases. A case of a queue (channel, lock, semaphore) waits in line there like any
- * other task, and gives its place up when another case wins.
+ * When several are possible one of them is taken, none of them always before another; UVT_SELECT_BIASED takes the first
+ * in the array. No memory is allocated for up to 8 cases (but a little for a token of another shard). A case of a
+ * queue (channel, lock, semaphore) waits in line there like any other task, and gives its place up when another case
+ * wins.
  */
 #ifndef UVTASK_SELECT_H
 #define UVTASK_SELECT_H
@@ -44,7 +45,7 @@ typedef struct uvt_case {
 } uvt_case_t;
 
 enum {
-    UVT_SELECT_BIASED = 1 /* the first possible case in the array, instead of each in its turn */
+    UVT_SELECT_BIASED = 1 /* the first possible case in the array, instead of now this, now that */
 };
 
 /* Waits until one of n cases is possible, does it, and returns its index; its result is in cases[index].result. flags

@@ -301,7 +301,7 @@ struct uvt__shard {
     bool keep_stacks;         /* those in use stay mapped for ever: a forgiven job may point into them */
     uint64_t end_began;       /* ms: since when jobs are to come back; 0 not yet */
     uint64_t ticks_then, ns_then; /* the processor's counter and the clock when the shard was made */
-    unsigned select_turn;     /* where the next select begins to look */
+    uint32_t select_turn;     /* selects so far: where the next begins to look */
     unsigned tick;            /* picks, for looking at the shared tasks now and then */
     uvt__task *(*take_any)(uvt__shard *s); /* the next of the tasks placed UVT_ANY here, or NULL */
     int (*place)(uvt__shard *s, uvt__task *t, int place); /* has a new task run elsewhere */
@@ -482,6 +482,7 @@ bool uvt__token_bind(uvt_scope_t *sc, uvt_token_t *tok);
 /* On a token of this shard: w->fire is called when it is cancelled; false when it is already. */
 bool uvt__token_hook(uvt_token_t *k, uvt__timer_t *w);
 void uvt__token_unhook(uvt__timer_t *w); /* if it is still hooked */
+bool uvt__token_near(const uvt__shard *s, const uvt_token_t *k); /* it is of this runtime */
 
 /* sched.c */
 void uvt__ready(uvt__shard *s, uvt__task *t);

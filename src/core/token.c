@@ -240,6 +240,10 @@ static int wait_abort(uvt_park_t *p) {
     return UVT_ABORT_DONE;
 }
 
+bool uvt__token_near(const uvt__shard *s, const uvt_token_t *k) {
+    return k->gid == s->gid;
+}
+
 /* Waits on another shard's token. */
 static int wait_through_child(uvt__shard *s, uvt_token_t *far) {
     uvt_token_t *k;

@@ -228,7 +228,8 @@ static int case_attempt(uvt_case_t *c) {
     int rc = may_read(s);
     char byte;
     if (rc < 0 || s->stash_len > 0 || s->read_end != 0) return rc;
-    if (s->readable) s->readable = receive(s, &byte, 1, MSG_PEEK) != UV_EAGAIN;
+    /* While nothing is armed nobody would tell, and a uvt_try_select in a loop would never see what is there. */
+    if (s->readable || !s->reading) s->readable = receive(s, &byte, 1, MSG_PEEK) != UV_EAGAIN;
     return s->readable ? 0 : UV_EAGAIN;
 }
 

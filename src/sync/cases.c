@@ -106,6 +106,7 @@ uvt_case_t uvt_case_set_next(uvt_set_t *set, uvt_result *r) {
 
 static int token_attempt(uvt_case_t *c) {
     if (!c->object) return UV_EINVAL;
+    if (!uvt__token_near(uvt__here(), c->object)) return UVT_ESHARD;
     return uvt_token_cancelled(c->object) ? 0 : UV_EAGAIN;
 }
 

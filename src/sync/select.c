@@ -118,6 +118,14 @@ static int run(struct select *sel) {
     return rc;
 }
 
+/* Where to begin to look. Not one further each time: a task that makes two selects in a loop, or two tasks that take
+ * turns, would meet the same few beginnings for ever. Steps of the golden section meet all of them, whatever part of
+ * the steps one select sees, and none of them is left out for long. */
+static size_t turn(uvt__shard *s, size_t n) {
+    uint32_t at = s->select_turn++ * 2654435769u;
+    return (size_t)((uint64_t)at * n >> 32);
+}
+
 /* Checks what can be checked, and where the turn begins; the number of cases that are not disabled. */
 static int begin(struct select *sel, uvt__shard *s, uvt_case_t *cases, size_t n, unsigned flags) {
     if (!s || !s->current) return UVT_ENOTASK;
@@ -130,7 +138,7 @@ static int begin(struct select *sel, uvt__shard *s, uvt_case_t *cases, size_t n,
     if (some == 0) return UV_EOF;
     sel->cases = cases;
     sel->n = n;
-    sel->start = flags & UVT_SELECT_BIASED ? 0 : s->select_turn++ % n;
+    sel->start = flags & UVT_SELECT_BIASED ? 0 : turn(s, n);
     return some;
 }
 

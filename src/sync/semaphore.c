@@ -21,9 +21,17 @@ static uvt__waits *queue(uvt_semaphore_t *s) {
     return (uvt__waits *)&s->waiters;
 }
 
+/* The oldest waiter, if there is enough for it. A select that asks twice holds nobody back with its bigger request but
+ * those behind it, not its own smaller one. */
+static uvt__wait *next_in_line(const uvt_semaphore_t *s) {
+    uvt__wait *w = s->waiters.head;
+    while (w && s->available < (int64_t)w->n) w = w->choice && w->next && w->next->choice == w->choice ? w->next : NULL;
+    return w;
+}
+
 /* Hands permits to the oldest waiters while there are enough. */
 static void grant(uvt_semaphore_t *s) {
-    for (uvt__wait *w; (w = s->waiters.head) != NULL && s->available >= (int64_t)w->n;) {
+    for (uvt__wait *w; (w = next_in_line(s)) != NULL;) {
         s->waiting--;
         if (!uvt__wait_claim(queue(s), w)) continue;
         s->available -= (int64_t)w->n;
@@ -166,10 +174,17 @@ static int case_attempt(uvt_case_t *c) {
     return c->n > NO_LIMIT ? UV_EINVAL : uvt_semaphore_try_acquire(c->object, (unsigned)c->n);
 }
 
+/* Only waits of the same select are in line, and there is enough: permits came when it had begun to leave word. */
+static bool held_back_by_itself(const uvt_semaphore_t *s, const uvt__part *p) {
+    const uvt__wait *w = s->waiters.head;
+    while (w && w->choice == p->wait.choice) w = w->next;
+    return !w && s->available >= (int64_t)p->c->n;
+}
+
 static int case_hook(uvt__part *p) {
     uvt_semaphore_t *s = p->c->object;
     uvt__lock(s);
-    bool waits = look(s, (int64_t)p->c->n) == UV_EAGAIN;
+    bool waits = look(s, (int64_t)p->c->n) == UV_EAGAIN && !held_back_by_itself(s, p);
     p->wait.n = p->c->n;
     if (waits) hook(s, &p->wait, uvt__here());
     uvt__unlock(s);
