@@ -28,6 +28,14 @@ holds park -DRELEASES=1
 fails park -DBUG_LATER
 fails park -DBUG_HOOKED
 fails park -DRELEASES=1 -DBUG_GRANT
+holds select
+holds select -DNO_CANCEL
+fails select -DBUG_CLAIM
+fails select -DBUG_WITHDRAW
+fails select -DNO_CANCEL -DBUG_LOOK
+fails select -DBUG_LEAVE
+fails select -DBUG_LATER
+fails select -DBUG_DROP
 holds steal
 holds steal -DN=2
 fails steal -DBUG_LOOK
