@@ -16,8 +16,8 @@
  * told how many it has lost (UVT_ELAGGED, once) and goes on with the oldest that is kept. Where no element may
  * be lost, use a channel for each receiver: that is back-pressure, which a broadcast has not.
  *
- * Elements are plain data: several receivers copy the same one, and nobody is told when it is overwritten. So there is no
- * drop function, and what an element points to needs an owner elsewhere, or a count of its own.
+ * Elements are plain data: several receivers copy the same one, and nobody is told when it is overwritten. So there is
+ * no drop function, and what an element points to needs an owner elsewhere, or a count of its own.
  *
  * A call that was cancelled has received nothing: the element is still there for the next one. What was there before
  * the cancel came is received. A plain thread sends and receives in a function that it passes to uvt_block_on.
@@ -45,10 +45,10 @@ struct uvt__cast_reader {
     struct uvt__wait *waiter; /* of the task that waits with it */
 };
 
-/* A sender's handle, and a subscriber: the caller's memory, fields private. Both must be closed, and stay where they are
- * until that is done and the calls made with them have returned; they are not copied but cloned. A handle may
- * be used by several tasks, on several shards, but its close must not race with a call that begins on another shard (one
- * that waits already is woken). Tasks of other shards do best with handles of their own. */
+/* A sender's handle, and a subscriber: the caller's memory, fields private. Both must be closed, and stay where they
+ * are until that is done and the calls made with them have returned; they are not copied but cloned. A handle may
+ * be used by several tasks, on several shards, but its close must not race with a call that begins on another shard
+ * (one that waits already is woken). Tasks of other shards do best with handles of their own. */
 typedef struct uvt_broadcast {
     struct uvt__cast_sender end;
 } uvt_broadcast_t;
@@ -58,9 +58,10 @@ typedef struct uvt_subscriber {
 
 /* ---- the sender's side ---- */
 
-/* Makes a broadcast that keeps the last `capacity` elements, and *b its first sender's handle; it has no subscriber yet.
- * All memory it will ever need is had here. elem_size may be 0: elements are then counted, not copied, and every elem
- * below may be NULL. An element is copied under the lock, so large ones are better kept elsewhere and sent as pointers.
+/* Makes a broadcast that keeps the last `capacity` elements, and *b its first sender's handle; it has no subscriber
+ * yet. All memory it will ever need is had here. elem_size may be 0: elements are then counted, not copied, and every
+ * elem below may be NULL. An element is copied under the lock, so large ones are better kept elsewhere and sent as
+ * pointers.
  * Suspends: never - On cancel: no effect - Thread: loop
  * Errors: UV_EINVAL capacity is 0, the sizes are too large; UV_ENOMEM */
 UVT_EXTERN int uvt_broadcast_open(uvt_broadcast_t *b, size_t elem_size, size_t capacity);

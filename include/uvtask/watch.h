@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Watch: one value that changes, a configuration or a state, and watchers that want the latest. What was
- * overwritten before anybody looked is not missed by anybody. Between tasks of all shards of the runtime that the watch
- * was opened in.
+ * overwritten before anybody looked is not missed by anybody. Between tasks of all shards of the runtime that the
+ * watch was opened in.
  *
  *     uvt_watch_t config;
  *     uvt_watcher_t w;
@@ -16,8 +16,8 @@
  *     uvt_watcher_close(&w);
  *
  * A watcher remembers which value it has seen. Waiting for a change sees nothing by itself, so nothing is lost to
- * a cancel, or to another case of a select; looking at the value (uvt_watch_get) does. A loop that waits and never looks
- * finds the same change again, and lets others run in between.
+ * a cancel, or to another case of a select; looking at the value (uvt_watch_get) does. A loop that waits and never
+ * looks finds the same change again, and lets others run in between.
  *
  * The value is plain data that everybody copies, and nobody is told when it is overwritten: what it points to needs an
  * owner elsewhere, or a count of its own.
@@ -33,8 +33,8 @@
 extern "C" {
 #endif
 
-/* A sender's handle, and a watcher: the caller's memory, fields private, with the rules of uvt_broadcast_t: both must be
- * closed, stay where they are until then, and are not copied but cloned. */
+/* A sender's handle, and a watcher: the caller's memory, fields private, with the rules of uvt_broadcast_t: both must
+ * be closed, stay where they are until then, and are not copied but cloned. */
 typedef struct uvt_watch {
     struct uvt__cast_sender end;
 } uvt_watch_t;
@@ -44,8 +44,9 @@ typedef struct uvt_watcher {
 
 /* ---- the sender's side ---- */
 
-/* Makes a watch whose value is a copy of *initial, and *w its first sender's handle; it has no watcher yet. All memory it
- * will ever need is had here. With size 0 there is no value, only changes; initial, and the places below, may be NULL.
+/* Makes a watch whose value is a copy of *initial, and *w its first sender's handle; it has no watcher yet. All memory
+ * it will ever need is had here. With size 0 there is no value, only changes; initial, and the places below, may
+ * be NULL.
  * Suspends: never - On cancel: no effect - Thread: loop
  * Errors: UV_EINVAL initial is NULL, the size is too large; UV_ENOMEM */
 UVT_EXTERN int uvt_watch_open(uvt_watch_t *w, size_t size, const void *initial);
@@ -55,8 +56,8 @@ UVT_EXTERN int uvt_watch_open(uvt_watch_t *w, size_t size, const void *initial);
 UVT_EXTERN int uvt_watch_clone(uvt_watch_t *out, const uvt_watch_t *w);
 
 /* Gives the handle back; twice is as once. Who waits with it gets UVT_ECLOSED. After the last sender's handle watchers
- * learn of a value that they have not seen, then get UV_EOF; the value stays readable. The memory goes with the last handle
- * of both sides. On a thread of another runtime, or of none, it does nothing while the handle's runtime runs.
+ * learn of a value that they have not seen, then get UV_EOF; the value stays readable. The memory goes with the last
+ * handle of both sides. On a thread of another runtime, or of none, it does nothing while the handle's runtime runs.
  * Suspends: never - On cancel: no effect - Thread: loop (any, one at a time, after the runtime's end) - Errors: none */
 UVT_EXTERN void uvt_watch_close(uvt_watch_t *w);
 
