@@ -4,10 +4,6 @@
  */
 #include "run.h"
 
-#define X(name, type, a_case) extern const struct kind kind_##name;
-KINDS(X)
-#undef X
-
 #define X(name) extern const struct type type_##name;
 TYPES(X)
 #undef X

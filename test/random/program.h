@@ -17,7 +17,7 @@
 enum { WORKERS = 6, THINGS = 8, OPS = 12, CASES = 4 };
 
 /* Types of objects. The first two are no objects of the library: every program has one of each. */
-#define TYPES(X) X(time) X(task) X(semaphore) X(oneshot) X(token)
+#define TYPES(X) X(time) X(task) X(semaphore) X(oneshot) X(token) X(mutex) X(rwlock) X(event) X(barrier)
 
 enum type_index {
 #define X(name) TYPE_##name,
@@ -36,7 +36,12 @@ enum type_index {
     X(semaphore_close, semaphore, false)                                                                               \
     X(oneshot_send, oneshot, false) X(oneshot_recv, oneshot, true) X(oneshot_try_recv, oneshot, false)                 \
     X(oneshot_drop, oneshot, false)                                                                                    \
-    X(token_wait, token, true) X(token_cancel, token, false)
+    X(token_wait, token, true) X(token_cancel, token, false)                                                           \
+    X(lock, mutex, true) X(try_lock, mutex, false) X(unlock, mutex, false)                                             \
+    X(read_lock, rwlock, true) X(write_lock, rwlock, true) X(try_read_lock, rwlock, false)                             \
+    X(try_write_lock, rwlock, false) X(rw_unlock, rwlock, false) X(downgrade, rwlock, false)                           \
+    X(event_wait, event, true) X(event_set, event, false) X(event_clear, event, false)                                 \
+    X(barrier_wait, barrier, false)
 
 enum kind_index {
 #define X(name, type, a_case) KIND_##name,

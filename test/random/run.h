@@ -73,6 +73,20 @@ struct thing {
             uvt_token_t *it;
             bool perhaps, surely; /* cancelled */
         } token;
+        struct {
+            uvt_mutex_t mutex;
+            uvt_rwlock_t rw;
+            struct worker *writer; /* or who has the mutex */
+            unsigned readers;
+        } lock;
+        struct {
+            uvt_event_t it;
+            unsigned sets; /* that have begun */
+        } event;
+        struct {
+            uvt_barrier_t it;
+            unsigned through, leaders;
+        } barrier;
     };
 };
 
@@ -111,6 +125,9 @@ extern struct run {
     bool deadlocked; /* everything was cancelled for it */
 } run;
 
+#define X(name, type, a_case) extern const struct kind kind_##name;
+KINDS(X)
+#undef X
 extern const struct kind *const kinds[KINDS_COUNT];
 extern const struct type *const types[TYPES_COUNT];
 

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Mutexes, locks of readers and writers, events and barriers. Who holds what never overlaps; who waits for a lock
+ * when nothing moves waits for somebody who has it; of an event that is set nobody waits; a barrier lets
+ * go of as many as it was made for, one of them the leader, each time.
+ */
+#include "run.h"
+
+static bool always(struct slot *s) {
+    (void)s;
+    return true;
+}
+
+static void must_succeed(struct slot *s, int rc) {
+    if (rc != 0) wrong(s, rc);
+}
+
+/* ---- mutexes ---- */
+
+static int mutex_open(struct thing *t) {
+    return uvt_mutex_init(&t->lock.mutex);
+}
+
+static int lock_call(struct slot *s) {
+    return uvt_mutex_lock(&s->thing->lock.mutex);
+}
+
+static uvt_case_t lock_case(struct slot *s) {
+    return uvt_case_lock(&s->thing->lock.mutex);
+}
+
+static void lock_done(struct slot *s, int rc) {
+    struct thing *t = s->thing;
+    if (rc == UV_ECANCELED || (rc == UVT_EDEADLK && t->lock.writer == s->w)) return;
+    if (rc != 0) wrong(s, rc);
+    if (t->lock.writer) broken("mutex%u: workers %u and %u have it", t->index, t->lock.writer->index, s->w->index);
+    t->lock.writer = s->w;
+}
+
+static bool lock_possible(const struct slot *s) {
+    return !s->thing->lock.writer || s->thing->lock.writer == s->w;
+}
+
+static int try_lock_call(struct slot *s) {
+    return uvt_mutex_try_lock(&s->thing->lock.mutex);
+}
+
+static void try_lock_done(struct slot *s, int rc) {
+    if (rc != UV_EBUSY) lock_done(s, rc);
+    else if (exact() && !s->thing->lock.writer && !next_waiting(s->thing, s->w, NULL)) wrong(s, rc);
+}
+
+/* One that it does not have is refused. */
+static bool unlock_prepare(struct slot *s) {
+    bool own = s->thing->lock.writer == s->w;
+    if (own) s->thing->lock.writer = NULL;
+    s->n = own;
+    return true;
+}
+
+static int unlock_call(struct slot *s) {
+    return uvt_mutex_unlock(&s->thing->lock.mutex);
+}
+
+static void unlock_done(struct slot *s, int rc) {
+    if (s->n ? rc != 0 : rc != UV_EPERM) wrong(s, rc);
+}
+
+static void mutex_leave(struct worker *w, struct thing *t) {
+    model_lock();
+    bool own = t->lock.writer == w;
+    if (own) t->lock.writer = NULL;
+    model_unlock();
+    if (own) HOLDS(uvt_mutex_unlock(&t->lock.mutex) == 0);
+}
+
+static void mutex_close(struct thing *t) {
+    HOLDS(uvt_mutex_waiting(&t->lock.mutex) == 0);
+    HOLDS(uvt_mutex_try_lock(&t->lock.mutex) == 0 && uvt_mutex_unlock(&t->lock.mutex) == 0);
+}
+
+const struct type type_mutex = { "mutex", mutex_open, mutex_leave, mutex_close };
+const struct kind kind_lock = { "lock", always, lock_call, lock_case, lock_done, lock_possible };
+const struct kind kind_try_lock = { "try_lock", always, try_lock_call, NULL, try_lock_done, NULL };
+const struct kind kind_unlock = { "unlock", unlock_prepare, unlock_call, NULL, unlock_done, NULL };
+
+/* ---- readers and writers ---- */
+
+static int rwlock_open(struct thing *t) {
+    t->n %= 3; /* limit of readers; 0 none */
+    return uvt_rwlock_init(&t->lock.rw, t->n);
+}
+
+/* Again by one that has it would be misuse, or wait for itself. */
+static bool rw_prepare(struct slot *s) {
+    return s->thing->lock.writer != s->w && grip(s)->held == 0;
+}
+
+static int read_call(struct slot *s) {
+    return uvt_rwlock_read_lock(&s->thing->lock.rw);
+}
+
+static uvt_case_t read_case(struct slot *s) {
+    return uvt_case_read_lock(&s->thing->lock.rw);
+}
+
+static void read_done(struct slot *s, int rc) {
+    struct thing *t = s->thing;
+    if (rc == UV_ECANCELED) return;
+    if (rc != 0) wrong(s, rc);
+    if (t->lock.writer || (t->n && t->lock.readers >= t->n)) broken("rwlock%u: one reader too many", t->index);
+    t->lock.readers++;
+    grip(s)->held++;
+}
+
+static int write_call(struct slot *s) {
+    return uvt_rwlock_write_lock(&s->thing->lock.rw);
+}
+
+static uvt_case_t write_case(struct slot *s) {
+    return uvt_case_write_lock(&s->thing->lock.rw);
+}
+
+static void write_done(struct slot *s, int rc) {
+    struct thing *t = s->thing;
+    if (rc == UV_ECANCELED) return;
+    if (rc != 0) wrong(s, rc);
+    if (t->lock.writer || t->lock.readers) broken("rwlock%u: a writer beside others", t->index);
+    t->lock.writer = s->w;
+}
+
+static bool write_possible(const struct slot *s) {
+    return !s->thing->lock.writer && s->thing->lock.readers == 0;
+}
+
+static bool read_possible(const struct slot *s) {
+    struct thing *t = s->thing;
+    for (const struct slot *o = next_waiting(t, NULL, NULL); o; o = next_waiting(t, NULL, o))
+        if (o->kind == &kind_write_lock) return write_possible(s); /* it may be behind a writer */
+    return !t->lock.writer && (t->n == 0 || t->lock.readers < t->n);
+}
+
+static int try_read_call(struct slot *s) {
+    return uvt_rwlock_try_read_lock(&s->thing->lock.rw);
+}
+
+static void try_read_done(struct slot *s, int rc) {
+    if (rc != UV_EBUSY) read_done(s, rc);
+    else if (exact() && read_possible(s) && !next_waiting(s->thing, s->w, NULL)) wrong(s, rc);
+}
+
+static int try_write_call(struct slot *s) {
+    return uvt_rwlock_try_write_lock(&s->thing->lock.rw);
+}
+
+static void try_write_done(struct slot *s, int rc) {
+    if (rc != UV_EBUSY) write_done(s, rc);
+    else if (exact() && write_possible(s) && !next_waiting(s->thing, s->w, NULL)) wrong(s, rc);
+}
+
+static bool rw_give_back(struct worker *w, struct thing *t, bool *writes) {
+    struct grip *g = &w->grip[t->index];
+    *writes = t->lock.writer == w;
+    if (*writes) t->lock.writer = NULL;
+    else if (g->held) {
+        g->held--;
+        t->lock.readers--;
+    } else return false;
+    return true;
+}
+
+static bool rw_unlock_prepare(struct slot *s) {
+    bool writes, some = rw_give_back(s->w, s->thing, &writes);
+    s->n = writes;
+    return some;
+}
+
+static int rw_unlock_call(struct slot *s) {
+    return s->n ? uvt_rwlock_write_unlock(&s->thing->lock.rw) : uvt_rwlock_read_unlock(&s->thing->lock.rw);
+}
+
+static bool downgrade_prepare(struct slot *s) {
+    if (s->thing->lock.writer != s->w) return false;
+    s->thing->lock.writer = NULL; /* others may read before the call has returned */
+    s->thing->lock.readers++;
+    grip(s)->held++;
+    return true;
+}
+
+static int downgrade_call(struct slot *s) {
+    return uvt_rwlock_downgrade(&s->thing->lock.rw);
+}
+
+static void rwlock_leave(struct worker *w, struct thing *t) {
+    bool writes;
+    model_lock();
+    bool some = rw_give_back(w, t, &writes);
+    model_unlock();
+    if (some) HOLDS((writes ? uvt_rwlock_write_unlock(&t->lock.rw) : uvt_rwlock_read_unlock(&t->lock.rw)) == 0);
+}
+
+static void rwlock_close(struct thing *t) {
+    HOLDS(uvt_rwlock_waiting(&t->lock.rw) == 0 && uvt_rwlock_readers(&t->lock.rw) == 0);
+    HOLDS(uvt_rwlock_try_write_lock(&t->lock.rw) == 0 && uvt_rwlock_write_unlock(&t->lock.rw) == 0);
+}
+
+const struct type type_rwlock = { "rwlock", rwlock_open, rwlock_leave, rwlock_close };
+const struct kind kind_read_lock = { "read_lock", rw_prepare, read_call, read_case, read_done, read_possible };
+const struct kind kind_write_lock = { "write_lock", rw_prepare, write_call, write_case, write_done, write_possible };
+const struct kind kind_try_read_lock = { "try_read_lock", rw_prepare, try_read_call, NULL, try_read_done, NULL };
+const struct kind kind_try_write_lock = { "try_write_lock", rw_prepare, try_write_call, NULL, try_write_done, NULL };
+const struct kind kind_rw_unlock = { "rw_unlock", rw_unlock_prepare, rw_unlock_call, NULL, must_succeed, NULL };
+const struct kind kind_downgrade = { "downgrade", downgrade_prepare, downgrade_call, NULL, must_succeed, NULL };
+
+/* ---- events ---- */
+
+static int event_open(struct thing *t) {
+    return uvt_event_init(&t->event.it);
+}
+
+static int event_wait_call(struct slot *s) {
+    return uvt_event_wait(&s->thing->event.it);
+}
+
+static uvt_case_t event_case(struct slot *s) {
+    return uvt_case_event(&s->thing->event.it);
+}
+
+static void event_done(struct slot *s, int rc) {
+    if (rc == UV_ECANCELED) return;
+    if (rc != 0 || s->thing->event.sets == 0) wrong(s, rc);
+}
+
+static bool event_possible(const struct slot *s) {
+    return uvt_event_is_set(&s->thing->event.it);
+}
+
+static bool event_set_prepare(struct slot *s) {
+    s->thing->event.sets++;
+    return true;
+}
+
+static int event_set_call(struct slot *s) {
+    return uvt_event_set(&s->thing->event.it);
+}
+
+static int event_clear_call(struct slot *s) {
+    return uvt_event_clear(&s->thing->event.it);
+}
+
+static void event_close(struct thing *t) {
+    HOLDS(uvt_event_waiting(&t->event.it) == 0);
+}
+
+const struct type type_event = { "event", event_open, NULL, event_close };
+const struct kind kind_event_wait = { "event_wait", always, event_wait_call, event_case, event_done, event_possible };
+const struct kind kind_event_set = { "event_set", event_set_prepare, event_set_call, NULL, must_succeed, NULL };
+const struct kind kind_event_clear = { "event_clear", always, event_clear_call, NULL, must_succeed, NULL };
+
+/* ---- barriers ---- */
+
+static int barrier_open(struct thing *t) {
+    t->n %= 4;
+    return uvt_barrier_init(&t->barrier.it, t->n);
+}
+
+static int barrier_call(struct slot *s) {
+    return uvt_barrier_wait(&s->thing->barrier.it);
+}
+
+static void barrier_done(struct slot *s, int rc) {
+    if (rc == UV_ECANCELED) return;
+    if (rc != 0 && rc != 1) wrong(s, rc);
+    s->thing->barrier.through++;
+    s->thing->barrier.leaders += (unsigned)rc;
+}
+
+static bool barrier_possible(const struct slot *s) {
+    unsigned waiting = 0;
+    for (const struct slot *o = next_waiting(s->thing, NULL, NULL); o; o = next_waiting(s->thing, NULL, o)) waiting++;
+    return waiting >= s->thing->n;
+}
+
+static void barrier_close(struct thing *t) {
+    HOLDS(uvt_barrier_waiting(&t->barrier.it) == 0);
+    HOLDS(t->barrier.through == t->barrier.leaders * (t->n ? t->n : 1));
+}
+
+const struct type type_barrier = { "barrier", barrier_open, NULL, barrier_close };
+const struct kind kind_barrier_wait = { "barrier_wait", always, barrier_call, NULL, barrier_done, barrier_possible };
