@@ -17,7 +17,7 @@
 enum { WORKERS = 6, THINGS = 8, OPS = 12, CASES = 4 };
 
 /* Types of objects. The first two are no objects of the library: every program has one of each. */
-#define TYPES(X) X(time) X(task) X(semaphore) X(oneshot) X(token) X(mutex) X(rwlock) X(event) X(barrier)
+#define TYPES(X) X(time) X(task) X(semaphore) X(oneshot) X(token) X(mutex) X(rwlock) X(event) X(barrier) X(chan)
 
 enum type_index {
 #define X(name) TYPE_##name,
@@ -41,7 +41,9 @@ enum type_index {
     X(read_lock, rwlock, true) X(write_lock, rwlock, true) X(try_read_lock, rwlock, false)                             \
     X(try_write_lock, rwlock, false) X(rw_unlock, rwlock, false) X(downgrade, rwlock, false)                           \
     X(event_wait, event, true) X(event_set, event, false) X(event_clear, event, false)                                 \
-    X(barrier_wait, barrier, false)
+    X(barrier_wait, barrier, false)                                                                                    \
+    X(send, chan, true) X(recv, chan, true) X(try_send, chan, false) X(try_recv, chan, false)                          \
+    X(recv_many, chan, false) X(chan_close, chan, false) X(chan_end, chan, false)
 
 enum kind_index {
 #define X(name, type, a_case) KIND_##name,

@@ -21,6 +21,11 @@
 struct worker;
 struct thing;
 
+struct element { /* what goes through channels */
+    uint32_t index, check;
+};
+enum { MANY = 4 };
+
 /* One call, or one case of a select. */
 struct slot {
     struct worker *w;
@@ -37,6 +42,7 @@ struct slot {
             int status;
             void *value;
         } got;
+        struct element element, elements[MANY];
     } place;
 };
 
@@ -52,7 +58,9 @@ struct kind {
 
 /* What a worker holds of a thing. */
 struct grip {
-    unsigned held; /* permits, locks */
+    unsigned held;   /* permits, locks */
+    uvt_chan_t chan; /* its handle ... */
+    unsigned closed; /* ... and the ends of it that it has closed */
 };
 
 struct thing {
@@ -87,6 +95,11 @@ struct thing {
             uvt_barrier_t it;
             unsigned through, leaders;
         } barrier;
+        struct {
+            uvt_chan_t it;               /* the main task's */
+            unsigned senders, receivers; /* handles with that end */
+            bool ended;
+        } chan;
     };
 };
 
