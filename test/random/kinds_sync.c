@@ -106,8 +106,8 @@ static void semaphore_leave(struct worker *w, struct thing *t) {
 
 static void semaphore_close(struct thing *t) {
     HOLDS(uvt_semaphore_waiting(&t->semaphore.it) == 0);
-    if (uvt_semaphore_available(&t->semaphore.it) != t->n)
-        broken("semaphore%u: %d permits of %u are left", t->index, (int)uvt_semaphore_available(&t->semaphore.it), t->n);
+    int64_t left = uvt_semaphore_available(&t->semaphore.it);
+    if (left != t->n) broken("semaphore%u: %d permits of %u are left", t->index, (int)left, t->n);
 }
 
 const struct type type_semaphore = { "semaphore", semaphore_open, semaphore_leave, semaphore_close };
