@@ -145,10 +145,11 @@ UVT_TEST(select_given_the_mutex_then_cancelled_holds_it) {
 
 UVT_TEST(select_cancelled_leaves_nothing_in_line) {
     init();
-    CHECK_EQ(uvt_mutex_lock(&m), 0);
+    uvt_task_t t = settled(lock_or_event, INT(50));
     CHECK_EQ(uvt_timeout(5, lock_or_event, INT(0)), UV_ETIMEDOUT);
     CHECK_EQ(uvt_timeout(5, notified_or_event, NULL), UV_ETIMEDOUT);
-    CHECK_EQ(uvt_mutex_unlock(&m), 0);
+    CHECK_EQ(uvt_mutex_waiting(&m), 0);
+    check_returned(t, 0);
     check_all_free();
 }
 
