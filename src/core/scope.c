@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Scopes: regions of a task's code with a deadline, a token or a shield. They are structures on the task's
- * stack, linked from the innermost outward. A deadline is put on the wheel only when the task suspends
- * under it; task->unarmed counts those that are not on it, so that a suspension pays one test. Until then even the clock
- * is not read: a timeout remembers the processor's counter (core/arch/ticks.h), from which its beginning is reckoned
- * when the clock is read to arm it.
+ * Scopes: regions of a task's code with a deadline, a token or a shield. They are structures on the task's stack,
+ * linked from the innermost outward. A deadline is put on the wheel only when the task suspends under it;
+ * task->unarmed counts those that are not on it, so that a suspension pays one test. Until then even the clock is not
+ * read: a timeout remembers the processor's counter (core/arch/ticks.h), from which its beginning is reckoned when
+ * the clock is read to arm it.
  */
 #include "core/core.h"
 #include "core/arch/ticks.h"
