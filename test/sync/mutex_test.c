@@ -126,8 +126,7 @@ UVT_TEST(mutex_unlocked_belongs_to_the_oldest_waiter_at_once) {
 static int inside, most;
 
 static int loops_inside(void *arg) {
-    (void)arg;
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < (int)(intptr_t)arg; i++) {
         CHECK_EQ(uvt_mutex_lock(&m), 0);
         if (++inside > most) most = inside;
         CHECK_EQ(uvt_yield(), 0);
@@ -138,11 +137,11 @@ static int loops_inside(void *arg) {
     return 0;
 }
 
-static void run_loopers(int n) {
+static void run_loopers(int n, int loops) {
     uvt_set_t set;
     init();
     CHECK_EQ(uvt_set_open(&set, NULL), 0);
-    for (int i = 0; i < n; i++) CHECK_EQ(uvt_set_spawn(&set, loops_inside, NULL), 0);
+    for (int i = 0; i < n; i++) CHECK_EQ(uvt_set_spawn(&set, loops_inside, INT(loops)), 0);
     CHECK_EQ(uvt_set_wait(&set), 0);
     CHECK_EQ(uvt_set_close(&set), 0);
     CHECK_EQ(most, 1);
@@ -150,14 +149,14 @@ static void run_loopers(int n) {
 }
 
 UVT_TEST(mutex_five_workers_yielding_inside_are_never_two) {
-    run_loopers(5);
+    run_loopers(5, 10);
 }
 
 UVT_TEST(mutex_thousand_workers_yielding_inside_are_never_two) {
-    run_loopers(1000);
+    run_loopers(1000, 2);
 }
 
-static int loops(void *arg) {
+static int locks_four_times(void *arg) {
     for (int i = 0; i < 4; i++) {
         int rc = locks(arg);
         if (rc < 0) return rc;
@@ -169,7 +168,7 @@ UVT_TEST(mutex_three_loopers_take_strict_turns) {
     uvt_task_t t[3];
     init();
     CHECK_EQ(uvt_mutex_lock(&m), 0);
-    for (int i = 0; i < 3; i++) t[i] = settled(loops, INT(i));
+    for (int i = 0; i < 3; i++) t[i] = settled(locks_four_times, INT(i));
     CHECK_EQ(uvt_mutex_unlock(&m), 0);
     for (int i = 0; i < 3; i++) check_returned(t[i], 0);
     CHECK_STEPS("0 1 2 0 1 2 0 1 2 0 1 2");
