@@ -4,7 +4,8 @@
  * mirrors; the functions that make cases (uvt_case_...) name it.
  *
  * attempt and hook must agree: what hook finds possible, the next attempt does, or the select would turn for ever. A
- * hook must not complete its own select (the park has not begun), and therefore not see the other waits of its own choice as somebody to deal with.
+ * hook must not complete its own select (the park has not begun), and therefore not see the other waits of its own
+ * choice as somebody to deal with.
  *
  * Two sorts. Where something is handed over (a message, a permit, a result), the object claims the wait before it
  * does so, stores to part->wait.slot, and the case is done when it is woken: `finish` says how. Where an object only
