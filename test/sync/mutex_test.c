@@ -184,7 +184,8 @@ UVT_TEST(mutex_locked_in_a_loop_lets_others_run) {
     bool stop = false;
     init();
     CHECK_EQ(uvt_spawn(NULL, steps_once, &stop), 0);
-    for (int i = 0; !stop; i++) {
+    for (int i = 0;; i++) {
+        if (stop) break; /* it is the other task's doing */
         CHECK(i < 1000);
         CHECK_EQ(uvt_mutex_lock(&m), 0);
         CHECK_EQ(uvt_mutex_unlock(&m), 0);
