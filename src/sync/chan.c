@@ -37,7 +37,7 @@ void uvt__chan_free(uvt__chan *c) {
 
 /* Gives it n slots; what is in the ring must fit. Without bytes no memory is needed to count. */
 static void set_ring(uvt__chan *c, char *ring, size_t n) {
-    size_t first = (size_t)(c->end - c->head), used = c->ring ? c->len * c->size : 0;
+    size_t first = (size_t)(c->end - c->head), used = ring && c->ring ? c->len * c->size : 0;
     if (first > used) first = used;
     if (first > 0) memcpy(ring, c->head, first);
     if (used > first) memcpy(ring + first, c->ring, used - first);

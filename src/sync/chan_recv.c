@@ -42,7 +42,7 @@ static inline int take(uvt__chan *c, const uvt_chan_t *ch, void *elem) {
 /* Those at the head that lie side by side, at most n; how many. */
 static size_t take_run(uvt__chan *c, char *elems, size_t n) {
     if (n > c->len) n = c->len;
-    if (c->size > 0) {
+    if (elems && c->size > 0) {
         size_t side_by_side = (size_t)(c->end - c->head) / c->size;
         if (n > side_by_side) n = side_by_side;
         memcpy(elems, c->head, n * c->size);
