@@ -473,7 +473,7 @@ void uvt__sets_move_out(uvt__task *t, uvt_scope_t *sc);
 
 /* scope.c */
 void uvt__scopes_arm(uvt__shard *s, uvt__task *t);
-bool uvt__scopes_drop(uvt__shard *s, uvt__task *t, char *text, size_t size);
+bool uvt__scopes_drop(uvt__shard *s, uvt__task *t, bool report); /* was one open? */
 
 /* token.c */
 void uvt__token_unbind(uvt_scope_t *sc);

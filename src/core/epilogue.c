@@ -61,10 +61,7 @@ static int give_back(void *arg) {
 }
 
 static void drop_scopes(uvt__shard *s, uvt__task *t) {
-    char text[200];
-    if (!t->scope || !uvt__scopes_drop(s, t, text, sizeof text)) return;
-    uvt__report(s, "leak: task %s returned with a scope open (%s)", uvt__name(t), text);
-    if (t->outcome == UVT_RETURNED) t->status = UVT_ESCOPE;
+    if (t->scope && uvt__scopes_drop(s, t, true) && t->outcome == UVT_RETURNED) t->status = UVT_ESCOPE;
 }
 
 static void wind_up(uvt__shard *s, uvt__task *t) {
@@ -117,8 +114,7 @@ void uvt_panic(const char *format, ...) {
     if (x && !x->message[0]) memcpy(x->message, text, sizeof text);
     uvt__report(s, "panic: task %s (%s): %s", uvt__name(t), t->site + strlen(t->site) + 1, text);
     /* The scopes are given up with their frames, but the sets that lie under them are still to be awaited. */
-    char names[200];
-    uvt__scopes_drop(s, t, names, sizeof names);
+    uvt__scopes_drop(s, t, false);
     wind_up(s, t);
     uvt__leave(s, t);
 }

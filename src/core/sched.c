@@ -56,11 +56,12 @@ static uvt__task *pop(uvt__queue *q) {
     q->count--;
     if (next) { /* its record is here already, and so is the next one's */
         uvt__task *second = next->qnext;
-        if (second) {
-            __builtin_prefetch(second->qnext, 1);
-            __builtin_prefetch((char *)second->qnext + 64, 1);
-            fetch_stack(second);
+        uvt__task *third = second ? second->qnext : NULL;
+        if (third) {
+            __builtin_prefetch(third, 1);
+            __builtin_prefetch((char *)third + 64, 1);
         }
+        if (second) fetch_stack(second);
     }
     return t;
 }

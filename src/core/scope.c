@@ -122,18 +122,27 @@ int uvt_scope_end(uvt_scope_t *sc, int rc) {
     return sc->reason.code == UVT_REASON_DEADLINE ? UV_ETIMEDOUT : rc;
 }
 
-/* The task's body has returned with scopes open: unlinks them, so that nothing points into frames that are
- * gone, and writes their names. */
-bool uvt__scopes_drop(uvt__shard *s, uvt__task *t, char *text, size_t size) {
-    bool any = false;
-    text[0] = '\0';
-    for (uvt_scope_t *sc; (sc = t->scope) != NULL; any = true) {
+#define NAMED 8 /* open scopes that a report names */
+static _Thread_local const char *left_open[NAMED];
+
+static __attribute__((noinline)) void report_open(uvt__shard *s, const uvt__task *t, unsigned n) {
+    char text[200] = "";
+    for (unsigned i = 0, len = 0; i < n && i < NAMED && len < sizeof text; i++)
+        len += (unsigned)snprintf(text + len, sizeof text - len, "%s%s", i ? ", " : "", left_open[i]);
+    uvt__report(s, "leak: task %s returned with a scope open (%s)", uvt__name(t), text);
+}
+
+/* The task's body has returned, or panicked, with scopes open: unlinks them, so that nothing points into frames that
+ * are gone. What is called may overwrite those frames, so there is no text on the stack before the last is unlinked. */
+bool uvt__scopes_drop(uvt__shard *s, uvt__task *t, bool report) {
+    unsigned n = 0;
+    for (uvt_scope_t *sc; (sc = t->scope) != NULL; n++) {
         UVT_ASSERT(sc->magic == MAGIC && sc->task == t, "a task returned with a scope open, and its memory was reused");
-        size_t n = strlen(text);
-        snprintf(text + n, size - n, "%s%s", n ? ", " : "", sc->site + strlen(sc->site) + 1);
+        if (n < NAMED) left_open[n] = sc->site + strlen(sc->site) + 1;
         unlink_scope(s, t, sc);
     }
-    return any;
+    if (n > 0 && report) report_open(s, t, n);
+    return n > 0;
 }
 
 static uvt__shard *shard_of_open(uvt_scope_t *sc) {

@@ -111,6 +111,13 @@ static inline void uvt__chan_copy(const uvt__chan *c, void *to, const void *from
 
 /* ---- with the lock held ---- */
 
+/* The slot after p, round the ring; elements without bytes have no slots. */
+static inline char *uvt__chan_next(const uvt__chan *c, char *p) {
+    if (UNLIKELY(!p)) return NULL;
+    p += c->size;
+    return p == c->end ? c->ring : p;
+}
+
 /* To the receiver that has waited longest; false when none waits. */
 static inline bool uvt__chan_hand(uvt__chan *c, const void *elem) {
     for (uvt__wait *w; (w = c->rx.head) != NULL;) {
@@ -130,8 +137,7 @@ static inline size_t uvt__chan_room(const uvt__chan *c) {
 static inline void uvt__chan_put(uvt__chan *c, const void *elem) {
     if (UNLIKELY(c->rx.head != NULL) && uvt__chan_hand(c, elem)) return;
     uvt__chan_copy(c, c->tail, elem);
-    c->tail += c->size;
-    if (c->tail == c->end) c->tail = c->ring;
+    c->tail = uvt__chan_next(c, c->tail);
     c->len++;
 }
 

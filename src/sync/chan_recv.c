@@ -33,8 +33,7 @@ static inline int take(uvt__chan *c, const uvt_chan_t *ch, void *elem) {
     if (UNLIKELY(!(ch->ends & UVT_RECV))) return UVT_ECLOSED;
     if (UNLIKELY(c->len == 0)) return c->capacity == 0 ? take_from_sender(c, elem) : nothing(c);
     uvt__chan_copy(c, elem, c->head);
-    c->head += c->size;
-    if (c->head == c->end) c->head = c->ring;
+    c->head = uvt__chan_next(c, c->head);
     made_room(c, 1);
     return 0;
 }

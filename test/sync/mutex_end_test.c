@@ -3,6 +3,7 @@
  * Tasks that end while they hold a mutex or a write lock: it is reported and passes on, and the end goes on as ever.
  */
 #include "locks.h"
+#include "../core/sanitized.h"
 
 static uvt_mutex_t m;
 static uvt_rwlock_t rw;
@@ -141,23 +142,6 @@ UVT_TEST(mutex_several_forgotten_all_pass_on) {
     check_reported("leak: write lock &rw");
 }
 
-/* The mutex lies in the frame that is given up when the body returns. */
-static int forgets_its_own(void *arg) {
-    uvt_mutex_t own[2];
-    (void)arg;
-    for (int i = 0; i < 2; i++) {
-        CHECK_EQ(uvt_mutex_init(&own[i]), 0);
-        CHECK_EQ(uvt_mutex_lock(&own[i]), 0);
-    }
-    return 5;
-}
-
-UVT_TEST(mutex_in_the_body_s_frame_forgotten_is_reported) {
-    CHECK_EQ(uvt_join(settled(forgets_its_own, NULL), NULL), 5);
-    check_reported("leak: mutex &own[i]");
-    CHECK_EQ(uvt_join(settled(b_return, INT(6)), NULL), 6);
-}
-
 static __attribute__((noinline)) void locks_one_in_a_frame(void) {
     uvt_mutex_t gone;
     CHECK_EQ(uvt_mutex_init(&gone), 0);
@@ -181,7 +165,7 @@ static void run_with_a_dead_one(void) {
 }
 
 /* With their checks of memory the sanitizers find it first. */
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !SANITIZED
 UVT_TEST_PLAIN(mutex_gone_while_held_is_an_assertion) {
     char text[500];
     dies(run_with_a_dead_one, text, sizeof text);
