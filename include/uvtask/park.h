@@ -13,7 +13,8 @@
  *     UVT_ABORT_LATER   it cannot be stopped at once; uvt_unpark will still come (as a rule soon, because
  *                       abort asked for it) and its result is what park returns
  * A NULL abort means that the wait cannot be cancelled. What completed is never taken back: between
- * uvt_unpark and the task's running again a cancel has no effect on this park.
+ * uvt_unpark and the task's running again a cancel has no effect on this park. An abort may be called with a lock
+ * of the library held, which every cancel takes: it must not suspend, nor wait for another thread that could cancel.
  *
  * Requests and buffers that a thread or libuv may still write must not lie on the parked task's stack when
  * abort answers DONE: put them on the heap and let the completion free them.

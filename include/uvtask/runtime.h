@@ -37,7 +37,11 @@ typedef struct uvt_options {
                              beginning anew when there are more shards than cores (Linux; else ignored). Threads
                              that tasks make inherit it; the pool's do not */
     unsigned spin_us;     /* with several shards: how long an idle one looks for messages before it polls for I/O, which
-                             waits meanwhile, and sleeps. Saves the wake-up of 10-20 us, costs a core; default 0 */
+                             waits meanwhile, and sleeps. Saves the wake-up of 10-20 us, costs a core; default 0:
+                             one that has sent another a message, and lately got such answers within 100 us, looks
+                             for the next for up to 50 us, and an idle one sleeps */
+    bool no_linger;       /* with several shards: it sleeps at once then, too. So it does where there are more shards
+                             than cores */
     unsigned pool_size;   /* threads of libuv's pool, 1 to 1024; default UV_THREADPOOL_SIZE if that says 1 to 1024,
                              else one more than there are cores, but at least libuv's own 4. One pool serves the
                              process: the first runtime settles its size, by setting UV_THREADPOOL_SIZE in the
@@ -85,7 +89,7 @@ UVT_EXTERN int uvt_run_at(uvt_fn fn, void *arg, const uvt_options *options, cons
  * by uvt_run.
  * *rt holds one reference, given back with uvt_runtime_unref after uvt_runtime_shutdown has finished.
  * Suspends: never - On cancel: no effect - Thread: the loop's, outside of tasks
- * Errors: UV_EINVAL, options.shards above 1 included (pin and spin_us are for several shards);
+ * Errors: UV_EINVAL, options.shards above 1 included (pin, spin_us and no_linger are for several shards);
  *         UVT_ENESTED this thread has a runtime; UV_EALREADY as uvt_run;
  *         UV_ENOMEM; libuv's */
 UVT_EXTERN int uvt_attach(uvt_runtime_t **rt, uv_loop_t *loop, const uvt_options *options);

@@ -122,7 +122,7 @@ UVT_EXTERN void uvt_test_fail_uv(unsigned n, int code);
 UVT_EXTERN bool uvt_test_fail_hit(void);
 
 /* Aborts the task itself at its n-th suspension from now (1 = the next); the suspending call sees it. 0 switches
- * that off.
+ * that off, and so does the task's end. One task of a shard at a time: the last that asked.
  * Suspends: never - On cancel: no effect - Thread: task - Errors: UVT_ENOTASK */
 UVT_EXTERN int uvt_test_cancel_at(unsigned n);
 

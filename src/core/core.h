@@ -295,6 +295,13 @@ struct uvt__shard {
     uvt__msg *inbox;          /* messages taken and not run yet */
     bool many;                /* group->n > 1 */
     bool asleep;              /* the mailbox's mark may be ASLEEP (shard/rest.c) */
+    bool sent;                /* a message to another shard since it slept last */
+    struct uvt__linger {      /* looking for the answer before it sleeps (shard/rest.c) */
+        bool prompt;          /* the last sleep after a message of ours was short */
+        uint8_t vain;         /* how often in a row it has looked in vain, up to a bound */
+        uint8_t skip;         /* occasions to let pass for that */
+        uint64_t since;       /* ns: since when it sleeps, having sent; 0: it had not */
+    } linger;
     bool stopped;             /* the whole group is over */
     bool counted;             /* among the group's quiet ones */
     bool named;               /* the end has named those that take long */
@@ -324,7 +331,7 @@ struct uvt__shard {
     uv_loop_t own_loop;
     struct uvt__io *io;       /* io's own state, made on first use ... */
     void (*io_release)(uvt__shard *s); /* ... and how it goes */
-    uvt__task *cancel_at_task; /* test kit: abort this task at a later suspension */
+    uint64_t cancel_at_task;   /* test kit: the id of the task to abort at a later suspension; 0 none */
     unsigned cancel_at_n;
     bool cancel_at_hit;
 };

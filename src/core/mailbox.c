@@ -71,6 +71,8 @@ int uvt__post_embedded(uvt_runtime_t *m, uvt__msg *msg) {
         msg->next = head;
     } while (!atomic_compare_exchange_weak(&m->head, &head, msg));
     if (head == ASLEEP) wake(m);
+    uvt__shard *s = uvt__here();
+    if (s) s->sent = true;
     return 0;
 }
 

@@ -321,8 +321,8 @@ int uvt__yield_cancelled(uvt__shard *s, uvt__task *t) {
 }
 
 static void cancel_at_tick(uvt__shard *s, uvt__task *t) {
-    if (s->cancel_at_task != t || --s->cancel_at_n > 0) return;
-    s->cancel_at_task = NULL;
+    if (s->cancel_at_task != t->id || --s->cancel_at_n > 0) return;
+    s->cancel_at_task = 0;
     s->cancel_at_hit = true;
     uvt__cancel_task(s, t, (uvt_reason){ .code = UVT_REASON_TEST, .text = "cancel at the n-th suspension" });
 }
@@ -341,7 +341,7 @@ int uvt_yield(void) {
     uvt__shard *s = uvt__here();
     if (!s || !s->current) return UVT_ENOTASK;
     uvt__task *t = s->current;
-    if (UNLIKELY(s->cancel_at_task != NULL)) cancel_at_tick(s, t);
+    if (UNLIKELY(s->cancel_at_task != 0)) cancel_at_tick(s, t);
     if (UNLIKELY(t->unarmed)) uvt__scopes_arm(s, t);
     if (UNLIKELY(t->flags & TF_CANCELLED)) return uvt__yield_cancelled(s, t);
     uvt__yielded(s, t);
@@ -368,7 +368,7 @@ int uvt_park(uvt_park_t *p) {
     if (!s || !s->current) return UVT_ENOTASK;
     uvt__task *t = s->current;
     p->task = t;
-    if (UNLIKELY(s->cancel_at_task != NULL)) cancel_at_tick(s, t);
+    if (UNLIKELY(s->cancel_at_task != 0)) cancel_at_tick(s, t);
     if (UNLIKELY(t->unarmed)) uvt__scopes_arm(s, t);
     /* A deadline that came just now may have woken this very park: by what the others do that it cancels. */
     if (UNLIKELY(!p->task)) return completed_early(s, t, p);

@@ -91,7 +91,7 @@ bool uvt_test_fail_hit(void) {
 int uvt_test_cancel_at(unsigned n) {
     uvt__shard *s = uvt__here();
     if (!s || !s->current) return UVT_ENOTASK;
-    s->cancel_at_task = n ? s->current : NULL;
+    s->cancel_at_task = n ? s->current->id : 0;
     s->cancel_at_n = n;
     s->cancel_at_hit = false;
     return 0;

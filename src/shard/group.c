@@ -314,6 +314,7 @@ int uvt__run_group(unsigned n, uvt_fn fn, void *arg, const uvt_options *o, const
     int rc;
     uvt__group *g = group_new(n, virtual_clock, &rc);
     if (!g) return rc;
+    g->lingers = n <= uvt__core_count() && !virtual_clock && !(o && o->no_linger);
     rc = make_shards(g, o);
     if (rc < 0) {
         finish_idle(g, 0);

@@ -4,6 +4,12 @@
  * others, looks again for as long as spin_us says, and then sleeps in its poll, until a message, a timer or the kernel
  * wakes it.
  *
+ * Without spin_us it lingers where that has lately paid: a wake-up costs some 20 us, a loop that has sent a message to
+ * another and goes to sleep pays two of them for each answer. So if it slept for less than PROMPT_US after its last
+ * messages, it looks for the next answer for LINGER_US first. When that is in vain it lets the next occasions pass, twice
+ * as many each time. A shard that sends nothing sleeps at once, and so does everybody where there are more shards than
+ * cores.
+ *
  * Who goes to sleep says so first (hungry, ASLEEP) and looks again then, and who has something to give puts it down
  * first and looks then who sleeps: so one of the two sees the other.
  *
@@ -23,6 +29,9 @@ enum {
 
 #define QUIET_TURNS 3 /* turns without any event before the virtual clock moves */
 #define FEW_TURNS 64  /* spinning: looks between two polls */
+#define LINGER_US 50
+#define PROMPT_US 100 /* that and the own wake-up */
+#define MOST_VAIN 7   /* 127 occasions pass */
 
 /* ---- everybody sleeps ---- */
 
@@ -108,26 +117,40 @@ static void run(uvt__shard *s) {
     uvt__any_learn(s, uv_hrtime() - start);
 }
 
-/* Looks for a while before it sleeps, running what comes, with a poll now and then. */
-static void spin(uvt__shard *s) {
-    uint64_t until = uv_hrtime() + s->opt.spin_us * (uint64_t)1000;
+/* Looks for a while before it sleeps, running what comes, with a poll now and then. True when something came. */
+static bool spin(uvt__shard *s, uint64_t us) {
+    uint64_t until = uv_hrtime() + us * 1000;
     for (unsigned turns = 0; turns < FEW_TURNS;) {
         if (find_work(s)) {
             run(s);
-            if (busy(s)) return;
-            until = uv_hrtime() + s->opt.spin_us * (uint64_t)1000;
+            if (busy(s)) return true;
+            until = uv_hrtime() + us * 1000;
             turns++;
         } else {
             uint64_t now = uv_hrtime();
-            if (now >= until || now / 1000000 >= uvt__wheel_next(&s->wheel)) return;
+            if (now >= until || now / 1000000 >= uvt__wheel_next(&s->wheel)) return turns > 0;
         }
         uvt__cpu_relax();
     }
     uvt__keep_turning(s);
+    return true;
+}
+
+static void linger(uvt__shard *s) {
+    struct uvt__linger *l = &s->linger;
+    if (!s->sent || !l->prompt) return;
+    if (l->skip > 0) {
+        l->skip--;
+        return;
+    }
+    if (spin(s, LINGER_US)) l->vain = 0;
+    else if (l->vain < MOST_VAIN) l->vain++;
+    l->skip = (uint8_t)((1u << l->vain) - 1);
 }
 
 static void get_up(uvt__shard *s) {
     s->asleep = false;
+    if (s->linger.since) s->linger.prompt = uv_hrtime() - s->linger.since < PROMPT_US * 1000;
     atomic_fetch_add(&s->mailbox->rest.epoch, 1);
     uvt__mailbox_rouse(s->mailbox);
 }
@@ -139,6 +162,8 @@ static void fall_asleep(uvt__shard *s) {
     atomic_store(&m->rest.due, s->virtual_clock ? uvt__wheel_next(&s->wheel) : UVT_FOREVER);
     bool hungry = !uvt__any_naps(s);
     set_hungry(s, hungry);
+    s->linger.since = s->sent && s->group->lingers ? uv_hrtime() : 0;
+    s->sent = false;
     s->asleep = uvt__mailbox_doze(m);
     /* After saying it: see above. Whoever wanted to feed us before we slept had no one to wake. */
     if (s->asleep && (uvt__any_waits(s) || atomic_load(&m->any.hungry) != hungry)) get_up(s);
@@ -151,7 +176,9 @@ void uvt__rest(uvt__shard *s) {
         run(s);
         if (!busy(s)) uvt__keep_turning(s); /* a poll between two batches */
     } else if (!busy(s) && s->opt.spin_us && !s->virtual_clock) {
-        spin(s);
+        (void)spin(s, s->opt.spin_us);
+    } else if (!busy(s) && s->group->lingers) {
+        linger(s);
     }
     if (busy(s)) uvt__keep_turning(s);
     if (s->idling) return;

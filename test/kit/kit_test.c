@@ -368,6 +368,28 @@ UVT_TEST(kit_cancel_comes_at_the_nth_suspension_of_that_task) {
     CHECK_EQ(r.reason.code, UVT_REASON_TEST);
 }
 
+static int asks_and_ends(void *arg) {
+    (void)arg;
+    return uvt_test_cancel_at(1);
+}
+
+static int sleeps(void *arg) {
+    (void)arg;
+    return uvt_sleep(1);
+}
+
+UVT_TEST(kit_cancel_that_did_not_come_ends_with_its_task) {
+    uvt_task_t t;
+    uvt_result r;
+    CHECK_EQ(uvt_spawn(&t, asks_and_ends, NULL), 0);
+    CHECK_EQ(uvt_join(t, NULL), 0);
+    CHECK_EQ(uvt_spawn(&t, sleeps, NULL), 0); /* which gets the same record */
+    CHECK_EQ(uvt_join(t, &r), 0);
+    CHECK_EQ(r.outcome, UVT_RETURNED);
+    CHECK_EQ(r.status, 0);
+    CHECK(!uvt_test_cancel_hit());
+}
+
 /* ---- steps, reports, clock ---- */
 
 UVT_TEST_PLAIN(kit_steps_are_kept_until_taken) {

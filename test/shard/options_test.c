@@ -3,6 +3,7 @@
  * The options of a runtime of several shards: how many there are, pinned threads, spinning, stacks.
  */
 #include <sched.h>
+#include <sys/resource.h>
 
 #include "shards.h"
 
@@ -132,7 +133,7 @@ static int ping(void *arg) {
 static int hundred_calls(void *arg) {
     int pings = 0;
     (void)arg;
-    for (int i = 0; i < 100; i++) CHECK_EQ(uvt_call(1 + (unsigned)i % 2, ping, &pings), 0);
+    for (int i = 0; i < 100; i++) CHECK_EQ(uvt_call(1 + (unsigned)i % (uvt_shard_count() - 1), ping, &pings), 0);
     return pings;
 }
 
@@ -162,6 +163,26 @@ UVT_TEST_PLAIN(spin_deadlock_is_found_all_the_same) {
 
 UVT_TEST_PLAIN(spin_virtual_clock_jumps_all_the_same) {
     CHECK_EQ(uvt_test_run(b_sleep, INT(1000000), &(uvt_options){ .shards = 2, .spin_us = 1000 }), 0);
+}
+
+/* ---- no_linger, and what is done without it ---- */
+
+static int calls_and_idles(void *arg) {
+    (void)arg;
+    struct rusage before, after;
+    CHECK_EQ(hundred_calls(NULL), 100);
+    CHECK_EQ(getrusage(RUSAGE_SELF, &before), 0);
+    CHECK_EQ(uvt_sleep(300), 0);
+    CHECK_EQ(getrusage(RUSAGE_SELF, &after), 0);
+    return (int)((after.ru_utime.tv_sec - before.ru_utime.tv_sec) * 1000000 + after.ru_utime.tv_usec -
+                 before.ru_utime.tv_usec);
+}
+
+/* Shards that have just answered each other sleep when there is nothing more: if they went on looking they would take
+ * some 300,000 us each. */
+UVT_TEST_PLAIN(linger_ends_with_the_answers) {
+    CHECK_IN(uvt_run(calls_and_idles, NULL, &(uvt_options){ .shards = 2 }), 0, 100000);
+    CHECK_IN(uvt_run(calls_and_idles, NULL, &(uvt_options){ .shards = 2, .no_linger = true }), 0, 100000);
 }
 
 /* ---- stacks ---- */
