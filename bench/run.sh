@@ -6,9 +6,9 @@
 #     sh bench/run.sh [WORKLOAD...]      all of them by default, about twenty minutes
 #
 # Workloads: spawn_join set_next yield sem sleepers delayed echo http blocking_seq blocking_flight fs_under_load
-# parallel pingpong pingpong_spin spawn_any imbalance chan_1 chan_2 chan_2_spin pingpong1 select mutex mutex_1000 cancel
-# timeout timeout_armed, and parts of two of them: sleepers_100k sleepers_1m echo_64x64 echo_1024x64 echo_64x16k. On
-# standard output, for each figure and each pair, the median of the rounds:
+# parallel pingpong pingpong_spin pingpong_sleep spawn_any imbalance chan_1 chan_2 chan_2_spin chan_2_sleep pingpong1
+# select mutex mutex_1000 cancel timeout timeout_armed, and parts of two of them: sleepers_100k sleepers_1m echo_64x64
+# echo_1024x64 echo_64x16k. On standard output, for each figure and each pair, the median of the rounds:
 #
 #     WORKLOAD WHO VALUE UNIT
 #     ratio WORKLOAD uvtask/WHO VALUE
@@ -259,7 +259,7 @@ threads() {
     fs_under_load) timed pool "$1" uvtask uv idle ;;
     parallel) timed pool "$1" uvtask pthreads $rayon $(among_peers go) sequential ;;
     pingpong) timed shards "$1" uvtask uv $(among_peers tokio go) ;;
-    pingpong_spin) timed shards "$1" uvtask uv ;;
+    pingpong_spin | pingpong_sleep) timed shards "$1" uvtask uv ;;
     spawn_any) timed shards "$1" uvtask $(among_peers tokio go) ;;
     imbalance) timed shards "$1" uvtask ideal $(among_peers tokio go) ;;
     esac
@@ -269,7 +269,7 @@ threads() {
 together() {
     # shellcheck disable=SC2046
     case $1 in
-    chan_2 | chan_2_spin) timed apart "$1" uvtask $(among_peers tokio go) ;;
+    chan_2*) timed apart "$1" uvtask $(among_peers tokio go) ;;
     cancel) timed cancel "$1" uvtask $(among_peers tokio go) ;;
     timeout | timeout_armed) timed cancel "$1" uvtask $(among_peers tokio) ;;
     *) timed sync "$1" uvtask $(among_peers tokio go) ;;
@@ -361,7 +361,8 @@ case $ROUNDS$SECS in *[!0-9]*) die "ROUNDS and SECS are whole numbers" ;; esac
 [ "$ROUNDS" -ge 5 ] || { note "ROUNDS: five at least"; ROUNDS=5; }
 [ "$SECS" -ge 1 ] || SECS=1
 all="spawn_join set_next yield sem sleepers delayed echo http blocking_seq blocking_flight fs_under_load parallel"
-all="$all pingpong pingpong_spin spawn_any imbalance chan_1 chan_2 chan_2_spin pingpong1 select mutex mutex_1000"
+all="$all pingpong pingpong_spin pingpong_sleep spawn_any imbalance chan_1 chan_2 chan_2_spin chan_2_sleep pingpong1"
+all="$all select mutex mutex_1000"
 all="$all cancel timeout timeout_armed"
 # shellcheck disable=SC2086
 [ $# -gt 0 ] || set -- $all
@@ -369,8 +370,9 @@ for w in "$@"; do
     case $w in
     spawn_join | set_next | yield | sem | sleepers | sleepers_100k | sleepers_1m | delayed | delayed_1m) ;;
     echo | echo_64x64 | echo_1024x64 | echo_64x16k | http) ;;
-    blocking_seq | blocking_flight | fs_under_load | parallel | pingpong | pingpong_spin | spawn_any | imbalance) ;;
-    chan_1 | chan_2 | chan_2_spin | pingpong1 | select | mutex | mutex_1000 | cancel | timeout | timeout_armed) ;;
+    blocking_seq | blocking_flight | fs_under_load | parallel) ;;
+    pingpong | pingpong_spin | pingpong_sleep | spawn_any | imbalance) ;;
+    chan_1 | chan_2 | chan_2_spin | chan_2_sleep | pingpong1 | select | mutex | mutex_1000 | cancel | timeout | timeout_armed) ;;
     *) die "no workload $w; there are $all" ;;
     esac
 done
@@ -387,7 +389,7 @@ awk -v n="$(getconf _NPROCESSORS_ONLN)" '$1 > n / 4 {
 for w in "$@"; do
     case $w in
     spawn_join | set_next | yield | sem) micro "$w" ;;
-    blocking_* | fs_* | parallel | pingpong | pingpong_spin | spawn_any | imbalance) threads "$w" ;;
+    blocking_* | fs_* | parallel | pingpong | pingpong_s* | spawn_any | imbalance) threads "$w" ;;
     chan_* | pingpong1 | select | mutex* | cancel | timeout*) together "$w" ;;
     sleepers) sleepers_100k; sleepers_1m ;;
     delayed | delayed_1m) delayed ;;

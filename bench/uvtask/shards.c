@@ -2,7 +2,8 @@
  *
  * The workloads on several shards:
  *     shards pingpong         two tasks on two shards hand a permit to and fro: ns per round trip
- *     shards pingpong_spin    the same where an idle shard spins a while before it sleeps
+ *     shards pingpong_spin    the same where an idle shard always spins a while before it sleeps
+ *     shards pingpong_sleep   the same where it sleeps at once
  *     shards spawn_any        100,000 tasks over a shard per core, joined by handle: ns per task
  *     shards imbalance        10,000 tasks over a shard per core, one in a hundred is a hundred times longer: ms
  *     shards ideal            what those compute, done by one thread, divided by the cores: ms
@@ -85,6 +86,7 @@ static void alone(void) {
 static const timed works[] = {
     { "pingpong", "ns/trip", pingpong, TRIPS, { .shards = 2 } },
     { "pingpong_spin", "ns/trip", pingpong, TRIPS, { .shards = 2, .spin_us = SPIN_US } },
+    { "pingpong_sleep", "ns/trip", pingpong, TRIPS, { .shards = 2, .no_linger = true } },
     { "spawn_any", "ns/task", spawn_any, TASKS, { .shards = UVT_PER_CORE } },
     { "imbalance", "ms", imbalance, 1e6, { .shards = UVT_PER_CORE } },
 };
@@ -96,6 +98,6 @@ int main(int argc, char **argv) {
         bench_time(alone, 1e6 * bench_cores(), "ms");
         return 0;
     }
-    fprintf(stderr, "usage: %s pingpong | pingpong_spin | spawn_any | imbalance | ideal\n", argv[0]);
+    fprintf(stderr, "usage: %s pingpong | pingpong_spin | pingpong_sleep | spawn_any | imbalance | ideal\n", argv[0]);
     return 2;
 }

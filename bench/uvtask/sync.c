@@ -3,7 +3,8 @@
  * The workloads on what tasks wait for together:
  *     sync chan_1         a million messages through a channel of 64, both tasks on one shard: ns per message
  *     sync chan_2         the same, the consumer on another shard
- *     sync chan_2_spin    the same, where an idle shard spins a while before it sleeps
+ *     sync chan_2_spin    the same, where an idle shard always spins a while before it sleeps
+ *     sync chan_2_sleep   the same, where it sleeps at once
  *     sync pingpong1      there and back through two channels without capacity: ns per round
  *     sync select         the one channel of eight that has a message: ns per send and select
  *     sync mutex          lock and unlock, nobody else wants it: ns for both
@@ -141,6 +142,7 @@ static const timed works[] = {
     { "chan_1", "ns/msg", chan_1, MESSAGES, { 0 } },
     { "chan_2", "ns/msg", chan_2, MESSAGES, { .shards = 2 } },
     { "chan_2_spin", "ns/msg", chan_2, MESSAGES, { .shards = 2, .spin_us = SPIN_US } },
+    { "chan_2_sleep", "ns/msg", chan_2, MESSAGES, { .shards = 2, .no_linger = true } },
     { "pingpong1", "ns/round", pingpong1, ROUNDS, { 0 } },
     { "select", "ns/op", select_one, SELECTS, { 0 } },
     { "mutex", "ns/op", mutex, LOCKS, { 0 } },
@@ -149,6 +151,6 @@ static const timed works[] = {
 
 int main(int argc, char **argv) {
     if (argc > 1 && timed_run(works, sizeof works / sizeof *works, argv[1])) return 0;
-    fprintf(stderr, "usage: %s chan_1 | chan_2 | chan_2_spin | pingpong1 | select | mutex | mutex_1000\n", argv[0]);
+    fprintf(stderr, "usage: %s chan_1 | chan_2[_spin|_sleep] | pingpong1 | select | mutex | mutex_1000\n", argv[0]);
     return 2;
 }

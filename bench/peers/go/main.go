@@ -307,7 +307,7 @@ func main() {
 		pingpong()
 	case "chan_1":
 		channel(false)
-	case "chan_2", "chan_2_spin":
+	case "chan_2", "chan_2_spin", "chan_2_sleep":
 		channel(true)
 	case "pingpong1":
 		pingpong1()

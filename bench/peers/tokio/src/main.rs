@@ -283,7 +283,7 @@ fn main() {
         "blocking_flight" => on(one_thread(), blocking_flight()),
         "pingpong" => pingpong(),
         "chan_1" => on(one_thread(), sync::chan_1()),
-        "chan_2" | "chan_2_spin" => sync::chan_2(),
+        "chan_2" | "chan_2_spin" | "chan_2_sleep" => sync::chan_2(),
         "pingpong1" => on(one_thread(), sync::pingpong1()),
         "select" => on(one_thread(), sync::select()),
         "mutex" => on(one_thread(), sync::mutex()),
