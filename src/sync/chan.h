@@ -104,6 +104,11 @@ static inline int uvt__chan_enter(const uvt_chan_t *ch, uvt__shard *s, uvt__chan
     return UNLIKELY(rc < 0) ? rc : uvt__chan_of(ch, s, out);
 }
 
+/* Is there no place for an element, though it has bytes? */
+static inline bool uvt__chan_missing(const uvt__chan *c, const void *elem) {
+    return UNLIKELY(!elem) && c->size > 0;
+}
+
 static inline void uvt__chan_copy(const uvt__chan *c, void *to, const void *from) {
     if (LIKELY(c->size == 8)) memcpy(to, from, 8); /* one move instead of a call */
     else if (c->size > 0) memcpy(to, from, c->size);

@@ -70,10 +70,6 @@ static void hook(uvt__shard *s, uvt__chan *c, uvt__wait *w, const uvt_chan_t *ch
     uvt__chan_hook(s, c, &c->rx, w, ch);
 }
 
-static inline bool missing(const uvt__chan *c, const void *elem) {
-    return UNLIKELY(!elem) && c->size > 0;
-}
-
 static int wait_to_receive(uvt__shard *s, uvt__chan *c, uvt__chan_wait *w) {
     int rc = uvt__chan_park(c, &c->rx, w, "receive");
     uvt__chan_unref(s, c);
@@ -86,7 +82,7 @@ int uvt_recv(uvt_chan_t *ch, void *elem) {
     uvt__chan_wait w;
     int rc = uvt__chan_enter(ch, s, &c);
     if (UNLIKELY(rc < 0)) return rc;
-    if (missing(c, elem)) return UV_EINVAL;
+    if (uvt__chan_missing(c, elem)) return UV_EINVAL;
     uvt__chan_lock(s, c);
     rc = take(c, ch, elem);
     if (UNLIKELY(rc == UV_EAGAIN)) hook(s, c, &w.wait, ch, elem);
@@ -99,7 +95,7 @@ int uvt_try_recv(uvt_chan_t *ch, void *elem) {
     uvt__chan *c;
     int rc = uvt__chan_of(ch, s, &c);
     if (UNLIKELY(rc < 0)) return rc;
-    if (missing(c, elem)) return UV_EINVAL;
+    if (uvt__chan_missing(c, elem)) return UV_EINVAL;
     uvt__chan_lock(s, c);
     rc = take(c, ch, elem);
     uvt__chan_unlock(s, c);
@@ -126,7 +122,7 @@ ssize_t uvt_recv_many(uvt_chan_t *ch, void *elems, size_t most) {
     uvt__chan_wait w;
     int rc = uvt__chan_enter(ch, s, &c);
     if (rc < 0) return rc;
-    if (most > SSIZE_MAX || (missing(c, elems) && most > 0)) return UV_EINVAL;
+    if (most > SSIZE_MAX || (uvt__chan_missing(c, elems) && most > 0)) return UV_EINVAL;
     uvt__chan_lock(s, c);
     ssize_t n = take_many(c, ch, elems, most);
     if (n == UV_EAGAIN) hook(s, c, &w.wait, ch, elems);

@@ -60,17 +60,13 @@ static int wait_to_send(uvt__shard *s, uvt__chan *c, uvt__chan_wait *w) {
     return rc;
 }
 
-static inline bool missing(const uvt__chan *c, const void *elem) {
-    return UNLIKELY(!elem) && c->size > 0;
-}
-
 int uvt_send(uvt_chan_t *ch, const void *elem) {
     uvt__shard *s = uvt__here();
     uvt__chan *c;
     uvt__chan_wait w;
     int rc = uvt__chan_enter(ch, s, &c);
     if (UNLIKELY(rc < 0)) return rc;
-    if (missing(c, elem)) return UV_EINVAL;
+    if (uvt__chan_missing(c, elem)) return UV_EINVAL;
     uvt__chan_lock(s, c);
     rc = try_send(s, c, ch, elem);
     if (UNLIKELY(rc == UV_EAGAIN)) hook(s, c, &w.wait, ch, elem, 0);
@@ -83,7 +79,7 @@ int uvt_try_send(uvt_chan_t *ch, const void *elem) {
     uvt__chan *c;
     int rc = uvt__chan_of(ch, s, &c);
     if (UNLIKELY(rc < 0)) return rc;
-    if (missing(c, elem)) return UV_EINVAL;
+    if (uvt__chan_missing(c, elem)) return UV_EINVAL;
     uvt__chan_lock(s, c);
     rc = try_send(s, c, ch, elem);
     uvt__chan_unlock(s, c);
@@ -131,7 +127,7 @@ int uvt_chan_send_reserved(uvt_chan_t *ch, const void *elem) {
     uvt__chan *c;
     int rc = uvt__chan_of(ch, s, &c);
     if (rc < 0) return rc;
-    if (missing(c, elem)) return UV_EINVAL;
+    if (uvt__chan_missing(c, elem)) return UV_EINVAL;
     uvt__chan_lock(s, c);
     if (!(ch->ends & UVT_SEND)) rc = UVT_ECLOSED;
     else if (ch->permits == 0) rc = UV_EINVAL;
