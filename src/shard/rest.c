@@ -29,6 +29,7 @@ enum {
 
 #define QUIET_TURNS 3 /* turns without any event before the virtual clock moves */
 #define FEW_TURNS 64  /* spinning: looks between two polls */
+#define POLL_US 200   /* the same in time, where messages keep coming */
 #define LINGER_US 50
 #define PROMPT_US 100 /* that and the own wake-up */
 #define MOST_VAIN 7   /* 127 occasions pass */
@@ -119,16 +120,15 @@ static void run(uvt__shard *s) {
 
 /* Looks for a while before it sleeps, running what comes, with a poll now and then. True when something came. */
 static bool spin(uvt__shard *s, uint64_t us) {
-    uint64_t until = uv_hrtime() + us * 1000;
-    for (unsigned turns = 0; turns < FEW_TURNS;) {
+    uint64_t now = uv_hrtime(), until = now + us * 1000, poll = now + POLL_US * 1000;
+    for (unsigned turns = 0;; now = uv_hrtime()) {
         if (find_work(s)) {
             run(s);
             if (busy(s)) return true;
-            until = uv_hrtime() + us * 1000;
-            turns++;
-        } else {
-            uint64_t now = uv_hrtime();
-            if (now >= until || now / 1000000 >= uvt__wheel_next(&s->wheel)) return turns > 0;
+            if (++turns == FEW_TURNS || (now = uv_hrtime()) >= poll) break;
+            until = now + us * 1000;
+        } else if (now >= until || now / 1000000 >= uvt__wheel_next(&s->wheel)) {
+            return turns > 0;
         }
         uvt__cpu_relax();
     }
