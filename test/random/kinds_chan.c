@@ -204,10 +204,6 @@ static int chan_end_call(struct slot *s) {
     return uvt_chan_end(handle(s));
 }
 
-static void must_succeed(struct slot *s, int rc) {
-    if (rc != 0) wrong(s, rc);
-}
-
 static void chan_leave(struct worker *w, struct thing *t) {
     model_lock();
     ends_closed(t, &w->grip[t->index], UVT_BOTH);

@@ -81,10 +81,6 @@ static int release_call(struct slot *s) {
     return uvt_semaphore_release(&s->thing->semaphore.it, s->n);
 }
 
-static void release_done(struct slot *s, int rc) {
-    if (rc != 0) wrong(s, rc);
-}
-
 static bool semaphore_close_prepare(struct slot *s) {
     if (s->n % 4) return false;
     s->thing->closed = true;
@@ -114,9 +110,9 @@ const struct type type_semaphore = { "semaphore", semaphore_open, semaphore_leav
 const struct kind kind_acquire = { "acquire",    acquire_prepare, acquire_call,
                                    acquire_case, acquire_done,    acquire_possible };
 const struct kind kind_try_acquire = { "try_acquire", acquire_prepare, try_acquire_call, NULL, try_acquire_done, NULL };
-const struct kind kind_release = { "release", release_prepare, release_call, NULL, release_done, NULL };
+const struct kind kind_release = { "release", release_prepare, release_call, NULL, must_succeed, NULL };
 const struct kind kind_semaphore_close = {
-    "semaphore_close", semaphore_close_prepare, semaphore_close_call, NULL, release_done, NULL
+    "semaphore_close", semaphore_close_prepare, semaphore_close_call, NULL, must_succeed, NULL
 };
 
 /* ---- oneshots ---- */
@@ -208,7 +204,7 @@ const struct kind kind_oneshot_send = {
     "oneshot_send", oneshot_send_prepare, oneshot_send_call, NULL, oneshot_send_done, NULL
 };
 const struct kind kind_oneshot_drop = {
-    "oneshot_drop", oneshot_drop_prepare, oneshot_drop_call, NULL, release_done, NULL
+    "oneshot_drop", oneshot_drop_prepare, oneshot_drop_call, NULL, must_succeed, NULL
 };
 const struct kind kind_oneshot_recv = { "oneshot_recv",    oneshot_recv_prepare, oneshot_recv_call,
                                         oneshot_recv_case, oneshot_recv_done,    oneshot_recv_possible };
@@ -220,11 +216,6 @@ const struct kind kind_oneshot_try_recv = {
 
 static int token_open(struct thing *t) {
     return uvt_token_new(&t->token.it, NULL);
-}
-
-static bool token_wait_prepare(struct slot *s) {
-    (void)s;
-    return true;
 }
 
 static int token_wait_call(struct slot *s) {
@@ -265,7 +256,7 @@ static void token_close(struct thing *t) {
 }
 
 const struct type type_token = { "token", token_open, NULL, token_close };
-const struct kind kind_token_wait = { "token_wait",    token_wait_prepare, token_wait_call,
+const struct kind kind_token_wait = { "token_wait",    always, token_wait_call,
                                       token_wait_case, token_wait_done,    token_wait_possible };
 const struct kind kind_token_cancel = {
     "token_cancel", token_cancel_prepare, token_cancel_call, NULL, token_cancel_done, NULL

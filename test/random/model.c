@@ -29,6 +29,17 @@ bool exact(void) {
     return run.p->shards == 1;
 }
 
+/* ---- parts of many kinds ---- */
+
+bool always(struct slot *s) {
+    (void)s;
+    return true;
+}
+
+void must_succeed(struct slot *s, int rc) {
+    if (rc != 0) wrong(s, rc);
+}
+
 /* ---- what is broken ---- */
 
 void (*broken_hook)(void) = abort;
@@ -71,7 +82,7 @@ UVT_NORETURN void broken_result(const char *file, int line, const struct slot *s
 
 bool perhaps_cancelled(const struct worker *w) {
     for (; w; w = w->owner)
-        if (w->cancelling || w->cut || (w->owner && w->owner->leaving)) return true;
+        if (w->cancelling || (w->owner && w->owner->leaving)) return true;
     return run.deadlocked;
 }
 

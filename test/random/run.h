@@ -121,7 +121,6 @@ struct worker {
     bool member, joining, joined; /* joined: its result was taken */
     bool started, leaving, ended; /* body began; returned; has cleaned up */
     bool cancelling, cancelled;   /* perhaps; surely */
-    bool cut;                 /* its set is being closed: perhaps cancelled */
     bool panicked;
     int status;               /* what it returned, once leaving */
     const struct op *op;      /* what it is at; NULL between two */
@@ -143,6 +142,15 @@ KINDS(X)
 #undef X
 extern const struct kind *const kinds[KINDS_COUNT];
 extern const struct type *const types[TYPES_COUNT];
+
+/* What kinds have in common. prepare: of those that can always be done. done: of those that never fail or wait. */
+bool always(struct slot *s);
+void must_succeed(struct slot *s, int rc);
+/* ... and those that spawn. */
+bool spawn_prepare(struct slot *s);
+void spawn_done(struct slot *s, int rc);
+/* Whether some child of the worker, or a child's child, has ended with this failure. */
+bool failure_of_child(const struct worker *w, int status);
 
 /* What a worker is spawned with: its body, and where. */
 int worker_body(void *worker);
