@@ -43,7 +43,8 @@ enum type_index {
     X(event_wait, event, true) X(event_set, event, false) X(event_clear, event, false)                                 \
     X(barrier_wait, barrier, false)                                                                                    \
     X(send, chan, true) X(recv, chan, true) X(try_send, chan, false) X(try_recv, chan, false)                          \
-    X(recv_many, chan, false) X(chan_close, chan, false) X(chan_end, chan, false)
+    X(recv_many, chan, false) X(chan_close, chan, false) X(chan_end, chan, false)                                      \
+    X(reserve, chan, false) X(try_reserve, chan, false) X(send_reserved, chan, false) X(unreserve, chan, false)
 
 enum kind_index {
 #define X(name, type, a_case) KIND_##name,

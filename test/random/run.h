@@ -33,6 +33,7 @@ struct slot {
     struct thing *thing;
     unsigned n;
     bool armed;     /* prepared and not done: it may wait */
+    bool fits;      /* prepare has found what done is to judge by */
     uint64_t began; /* stamp */
     uint64_t since; /* ms of uvt_now */
     struct worker *other; /* whom it is about */
@@ -98,6 +99,7 @@ struct thing {
         struct {
             uvt_chan_t it;               /* the main task's */
             unsigned senders, receivers; /* handles with that end */
+            unsigned reserved;           /* permits that workers know to have */
             bool ended;
         } chan;
     };
