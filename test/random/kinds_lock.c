@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Mutexes, and locks of readers and writers. Who holds what never overlaps; who waits for a lock when nothing moves
- * waits for somebody who has it.
+ * Mutexes, each with a condition, and locks of readers and writers. Who holds what never overlaps; who waits for a lock
+ * when nothing moves waits for somebody who has it; who waits for a signal was not meant by one (told.c).
  */
 #include "run.h"
 
 /* ---- mutexes ---- */
 
 static int mutex_open(struct thing *t) {
-    return uvt_mutex_init(&t->lock.mutex);
+    int rc = uvt_cond_init(&t->lock.cond);
+    return rc < 0 ? rc : uvt_mutex_init(&t->lock.mutex);
 }
 
 static int lock_call(struct slot *s) {
@@ -65,7 +66,7 @@ static void mutex_leave(struct worker *w, struct thing *t) {
 }
 
 static void mutex_close(struct thing *t) {
-    HOLDS(uvt_mutex_waiting(&t->lock.mutex) == 0);
+    HOLDS(uvt_mutex_waiting(&t->lock.mutex) == 0 && uvt_cond_waiting(&t->lock.cond) == 0);
     HOLDS(uvt_mutex_try_lock(&t->lock.mutex) == 0 && uvt_mutex_unlock(&t->lock.mutex) == 0);
 }
 
@@ -73,6 +74,54 @@ const struct type type_mutex = { "mutex", mutex_open, mutex_leave, mutex_close }
 const struct kind kind_lock = { "lock", always, lock_call, lock_case, lock_done, lock_possible };
 const struct kind kind_try_lock = { "try_lock", always, try_lock_call, NULL, try_lock_done, NULL };
 const struct kind kind_unlock = { "unlock", unlock_prepare, unlock_call, NULL, unlock_done, NULL };
+
+/* ---- conditions ---- */
+
+/* It has the mutex afterwards, whatever it says. */
+static int cond_wait_call(struct slot *s) {
+    return uvt_cond_wait(&s->thing->lock.cond, &s->thing->lock.mutex);
+}
+
+static void cond_wait_done(struct slot *s, int rc) {
+    if (s->n == 0) {
+        if (rc != UV_EPERM) wrong(s, rc);
+        return;
+    }
+    lock_done(s, 0);
+    if (rc == 0) hears(s);
+    else if (rc != UV_ECANCELED) wrong(s, rc);
+}
+
+/* While somebody has the mutex it may be that it was told, or cancelled, and waits for that. */
+static bool cond_wait_possible(const struct slot *s) {
+    return !s->thing->lock.writer && was_told(s);
+}
+
+static bool cond_signal_prepare(struct slot *s) {
+    tells(s, TOLD_ONE);
+    return true;
+}
+
+static int cond_signal_call(struct slot *s) {
+    return uvt_cond_signal(&s->thing->lock.cond);
+}
+
+static bool cond_broadcast_prepare(struct slot *s) {
+    tells(s, TOLD_ALL);
+    return true;
+}
+
+static int cond_broadcast_call(struct slot *s) {
+    return uvt_cond_broadcast(&s->thing->lock.cond);
+}
+
+const struct kind kind_cond_wait = {
+    "cond_wait", unlock_prepare, cond_wait_call, NULL, cond_wait_done, cond_wait_possible
+};
+const struct kind kind_cond_signal = { "cond_signal", cond_signal_prepare, cond_signal_call, NULL, must_succeed, NULL };
+const struct kind kind_cond_broadcast = {
+    "cond_broadcast", cond_broadcast_prepare, cond_broadcast_call, NULL, must_succeed, NULL
+};
 
 /* ---- readers and writers ---- */
 

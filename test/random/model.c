@@ -113,8 +113,14 @@ static bool has_live_child(const struct worker *w) {
     return false;
 }
 
+/* It was told, or cancelled, and waits for the mutex to be free, which nothing can keep it from. */
+static bool relocks(const struct worker *w) {
+    return w->slot[0].armed && w->slot[0].kind == &kind_cond_wait && w->slot[0].thing->lock.writer;
+}
+
 static void check_waits(const struct worker *w) {
     const struct op *op = w->op;
+    if (relocks(w)) return;
     if (op->wrap == WRAP_DEADLINE || op->wrap == WRAP_SHIELD)
         broken("worker %u: the deadline of its %d. has not come", w->index, (int)(op - w->plan->op));
     if (op->wrap == WRAP_TOKEN && run.thing[op->token].token.surely)

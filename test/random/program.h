@@ -17,7 +17,8 @@
 enum { WORKERS = 6, THINGS = 8, OPS = 12, CASES = 4 };
 
 /* Types of objects. The first two are no objects of the library: every program has one of each. */
-#define TYPES(X) X(time) X(task) X(semaphore) X(oneshot) X(token) X(mutex) X(rwlock) X(event) X(barrier) X(chan)
+#define TYPES(X) X(time) X(task) X(semaphore) X(oneshot) X(token) X(mutex) X(rwlock) X(event) X(barrier) X(chan) \
+    X(notify) X(once)
 
 enum type_index {
 #define X(name) TYPE_##name,
@@ -38,10 +39,12 @@ enum type_index {
     X(oneshot_drop, oneshot, false)                                                                                    \
     X(token_wait, token, true) X(token_cancel, token, false)                                                           \
     X(lock, mutex, true) X(try_lock, mutex, false) X(unlock, mutex, false)                                             \
+    X(cond_wait, mutex, false) X(cond_signal, mutex, false) X(cond_broadcast, mutex, false)                            \
     X(read_lock, rwlock, true) X(write_lock, rwlock, true) X(try_read_lock, rwlock, false)                             \
     X(try_write_lock, rwlock, false) X(rw_unlock, rwlock, false) X(downgrade, rwlock, false)                           \
     X(event_wait, event, true) X(event_set, event, false) X(event_clear, event, false)                                 \
-    X(barrier_wait, barrier, false)                                                                                    \
+    X(notified, notify, true) X(notify_one, notify, false) X(notify_last, notify, false) X(notify_all, notify, false)  \
+    X(barrier_wait, barrier, false) X(once, once, false)                                                               \
     X(send, chan, true) X(recv, chan, true) X(try_send, chan, false) X(try_recv, chan, false)                          \
     X(recv_many, chan, false) X(chan_close, chan, false) X(chan_end, chan, false)                                      \
     X(reserve, chan, false) X(try_reserve, chan, false) X(send_reserved, chan, false) X(unreserve, chan, false)

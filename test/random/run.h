@@ -84,6 +84,7 @@ struct thing {
         } token;
         struct {
             uvt_mutex_t mutex;
+            uvt_cond_t cond; /* the mutex's */
             uvt_rwlock_t rw;
             struct worker *writer; /* or who has the mutex */
             unsigned readers;
@@ -92,6 +93,16 @@ struct thing {
             uvt_event_t it;
             unsigned sets; /* that have begun */
         } event;
+        struct {
+            uvt_notify_t it;
+            bool kept; /* surely, for the next */
+        } notify;
+        struct {
+            uvt_once_t it;
+            const struct worker *runner;
+            bool done;
+            int result;
+        } once;
         struct {
             uvt_barrier_t it;
             unsigned through, leaders;
@@ -132,11 +143,22 @@ struct worker {
     struct grip grip[THINGS];
 };
 
+/* told.c */
+enum telling { TOLD_ONE, TOLD_LAST, TOLD_ALL, /* and who heard: */ TOLD_ALONE, TOLD_WITH_ALL };
+struct told {
+    const struct thing *thing;
+    enum telling how;
+    uint64_t began, at, ms; /* stamps: of the slot, of the telling; time of the telling */
+};
+enum { TELLINGS = WORKERS * OPS * CASES };
+
 extern struct run {
     const struct program *p;
     struct thing thing[THINGS];
     struct worker worker[WORKERS];
     bool deadlocked; /* everything was cancelled for it */
+    struct told told[TELLINGS];
+    unsigned tellings;
 } run;
 
 #define X(name, type, a_case) extern const struct kind kind_##name;
@@ -190,6 +212,14 @@ unsigned check_stuck(void);
 const struct slot *next_waiting(const struct thing *t, const struct worker *but, const struct slot *after);
 /* One shard only: what the model knows is exact between two suspensions. */
 bool exact(void);
+
+/* The slot is about to tell others, has been told (told.c). */
+void tells(const struct slot *s, enum telling how);
+void hears(const struct slot *s);
+/* Nothing moves: the slot should have been told of something that was told since it waits. */
+bool was_told(const struct slot *s);
+/* Somebody was told, or the next one is to be. */
+bool ever_told(const struct thing *t);
 
 static inline struct grip *grip(const struct slot *s) {
     return &s->w->grip[s->thing->index];
