@@ -53,7 +53,7 @@ static int chan_open(struct thing *t) {
     for (unsigned i = 0; rc == 0 && i < run.p->workers; i++)
         rc = uvt_chan_clone(&run.worker[i].grip[t->index].chan, &t->chan.it, UVT_BOTH);
     uvt_chan_close(&t->chan.it, UVT_BOTH);
-    t->chan.senders = t->chan.receivers = run.p->workers;
+    t->senders = t->receivers = run.p->workers;
     return rc;
 }
 
@@ -84,7 +84,7 @@ static bool may_be_closed(const struct slot *s, int rc, unsigned end) {
 }
 
 static bool nobody_receives(const struct slot *s) {
-    return s->thing->chan.receivers == 0;
+    return s->thing->receivers == 0;
 }
 
 /* What every send has done. */
@@ -270,7 +270,7 @@ static void took(const struct slot *s, const struct element *e) {
 
 /* Its end has come: permits that are out were waited for. */
 static bool nothing_comes(const struct thing *t) {
-    return (t->chan.ended && t->chan.reserved == 0) || t->chan.senders == 0;
+    return (t->chan.ended && t->chan.reserved == 0) || t->senders == 0;
 }
 
 static void recv_many_done(struct slot *s, int rc) {
@@ -300,20 +300,16 @@ static bool recv_possible(const struct slot *s) {
 
 /* ---- the end ---- */
 
-static void ends_closed(struct thing *t, struct grip *g, unsigned ends) {
-    if (ends & ~g->closed & UVT_SEND) {
-        t->chan.senders--;
-        t->chan.reserved -= g->held;
-        g->held = 0;
-    }
-    if (ends & ~g->closed & UVT_RECV) t->chan.receivers--;
-    g->closed |= ends;
+/* With a sender's end its permits go back. */
+static void permits_back(struct thing *t, struct grip *g) {
+    if (!(g->closed & UVT_SEND)) return;
+    t->chan.reserved -= g->held;
+    g->held = 0;
 }
 
 static bool chan_close_prepare(struct slot *s) {
-    if (s->n % 4 == 0) return false;
-    s->n %= 4;
-    ends_closed(s->thing, grip(s), s->n);
+    if (!close_prepare(s)) return false;
+    permits_back(s->thing, grip(s));
     return true;
 }
 
@@ -335,6 +331,7 @@ static int chan_end_call(struct slot *s) {
 static void chan_leave(struct worker *w, struct thing *t) {
     model_lock();
     ends_closed(t, &w->grip[t->index], UVT_BOTH);
+    permits_back(t, &w->grip[t->index]);
     model_unlock();
     uvt_chan_close(&w->grip[t->index].chan, UVT_BOTH);
 }

@@ -77,6 +77,12 @@ const struct kind kind_unlock = { "unlock", unlock_prepare, unlock_call, NULL, u
 
 /* ---- conditions ---- */
 
+/* Getting the mutex again cannot be cancelled, and neither can waiting for the end of a child: a worker whose owner may
+ * have the mutex meanwhile must not. */
+static bool cond_wait_prepare(struct slot *s) {
+    return !s->w->owner && unlock_prepare(s);
+}
+
 /* It has the mutex afterwards, whatever it says. */
 static int cond_wait_call(struct slot *s) {
     return uvt_cond_wait(&s->thing->lock.cond, &s->thing->lock.mutex);
@@ -116,7 +122,7 @@ static int cond_broadcast_call(struct slot *s) {
 }
 
 const struct kind kind_cond_wait = {
-    "cond_wait", unlock_prepare, cond_wait_call, NULL, cond_wait_done, cond_wait_possible
+    "cond_wait", cond_wait_prepare, cond_wait_call, NULL, cond_wait_done, cond_wait_possible
 };
 const struct kind kind_cond_signal = { "cond_signal", cond_signal_prepare, cond_signal_call, NULL, must_succeed, NULL };
 const struct kind kind_cond_broadcast = {

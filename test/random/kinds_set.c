@@ -37,9 +37,7 @@ static int set_spawn_call(struct slot *s) {
 }
 
 static bool set_prepare(struct slot *s) {
-    for (struct slot *before = s->w->slot; before < s; before++)
-        if (before->armed && before->kind == s->kind) return false; /* a set has one waiter */
-    return s->w->set_open;
+    return s->w->set_open && !repeated(s); /* a set has one waiter */
 }
 
 static int set_next_call(struct slot *s) {

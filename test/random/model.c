@@ -40,6 +40,34 @@ void must_succeed(struct slot *s, int rc) {
     if (rc != 0) wrong(s, rc);
 }
 
+bool repeated(const struct slot *s) {
+    for (const struct slot *before = s->w->slot; before < s; before++)
+        if (before->armed && before->kind == s->kind && before->thing == s->thing) return true;
+    return false;
+}
+
+void ends_closed(struct thing *t, struct grip *g, unsigned ends) {
+    t->senders -= (ends & ~g->closed & UVT_SEND) != 0;
+    t->receivers -= (ends & ~g->closed & UVT_RECV) != 0;
+    g->closed |= ends;
+}
+
+bool close_prepare(struct slot *s) {
+    s->n &= UVT_BOTH;
+    ends_closed(s->thing, grip(s), s->n);
+    return s->n != 0;
+}
+
+/* On another shard one may have come again by now. */
+void no_reader_done(struct slot *s, int rc) {
+    if (rc == UV_ECANCELED || (rc == UVT_ECLOSED && (grip(s)->closed & UVT_SEND))) return;
+    if (rc != 0 || (exact() && s->thing->receivers)) wrong(s, rc);
+}
+
+bool no_reader_possible(const struct slot *s) {
+    return s->thing->receivers == 0 || (grip(s)->closed & UVT_SEND);
+}
+
 /* ---- what is broken ---- */
 
 void (*broken_hook)(void) = abort;

@@ -18,7 +18,7 @@ enum { WORKERS = 6, THINGS = 8, OPS = 12, CASES = 4 };
 
 /* Types of objects. The first two are no objects of the library: every program has one of each. */
 #define TYPES(X) X(time) X(task) X(semaphore) X(oneshot) X(token) X(mutex) X(rwlock) X(event) X(barrier) X(chan) \
-    X(notify) X(once)
+    X(notify) X(once) X(broadcast) X(watch)
 
 enum type_index {
 #define X(name) TYPE_##name,
@@ -47,7 +47,12 @@ enum type_index {
     X(barrier_wait, barrier, false) X(once, once, false)                                                               \
     X(send, chan, true) X(recv, chan, true) X(try_send, chan, false) X(try_recv, chan, false)                          \
     X(recv_many, chan, false) X(chan_close, chan, false) X(chan_end, chan, false)                                      \
-    X(reserve, chan, false) X(try_reserve, chan, false) X(send_reserved, chan, false) X(unreserve, chan, false)
+    X(reserve, chan, false) X(try_reserve, chan, false) X(send_reserved, chan, false) X(unreserve, chan, false) \
+    X(broadcast_send, broadcast, false) X(broadcast_recv, broadcast, true) X(broadcast_try_recv, broadcast, false)     \
+    X(broadcast_close, broadcast, false) X(subscribe, broadcast, false) X(no_subscriber, broadcast, false)             \
+    X(watch_set, watch, false) X(watch_get, watch, false) X(watch_peek, watch, false) X(changed, watch, true)          \
+    X(try_changed, watch, false) X(mark_changed, watch, false) X(mark_unchanged, watch, false)                         \
+    X(watch_close, watch, false) X(watch_again, watch, false) X(no_watcher, watch, false)
 
 enum kind_index {
 #define X(name, type, a_case) KIND_##name,

@@ -60,14 +60,29 @@ struct kind {
 /* What a worker holds of a thing. */
 struct grip {
     unsigned held;   /* permits, locks */
-    uvt_chan_t chan; /* its handle ... */
-    unsigned closed; /* ... and the ends of it that it has closed */
+    unsigned closed; /* ends of its handles that it has closed */
+    union {          /* its handles */
+        uvt_chan_t chan;
+        struct {
+            uvt_broadcast_t sender;
+            uvt_subscriber_t subscriber;
+            uint64_t at; /* how many elements it has had, lost ones included */
+        };
+        struct {
+            uvt_watch_t setter;
+            uvt_watcher_t watcher;
+            unsigned value;                /* that it has read last */
+            uint64_t saw_began, saw_ended; /* when it did: stamps */
+            bool marked;                   /* as not seen */
+        };
+    };
 };
 
 struct thing {
     unsigned index, n;
     const struct type *type;
     bool closed; /* it was closed for good: waiters are told */
+    unsigned senders, receivers; /* open ends of handles, of things that have such */
     union {
         struct {
             uvt_semaphore_t it;
@@ -108,11 +123,15 @@ struct thing {
             unsigned through, leaders;
         } barrier;
         struct {
-            uvt_chan_t it;               /* the main task's */
-            unsigned senders, receivers; /* handles with that end */
-            unsigned reserved;           /* permits that workers know to have */
+            uvt_chan_t it;     /* the main task's */
+            unsigned reserved; /* permits that workers know to have */
             bool ended;
         } chan;
+        struct {
+            uvt_broadcast_t it; /* the main task's */
+            unsigned begun, sent;
+        } broadcast;
+        uvt_watch_t watch; /* the same */
     };
 };
 
@@ -170,6 +189,13 @@ extern const struct type *const types[TYPES_COUNT];
 /* What kinds have in common. prepare: of those that can always be done. done: of those that never fail or wait. */
 bool always(struct slot *s);
 void must_succeed(struct slot *s, int rc);
+/* An earlier case of the same select is the same. */
+bool repeated(const struct slot *s);
+/* ... those of handles with two ends: the worker closes some, n & UVT_BOTH; it waits for there being no receiver. */
+bool close_prepare(struct slot *s);
+void no_reader_done(struct slot *s, int rc);
+bool no_reader_possible(const struct slot *s);
+void ends_closed(struct thing *t, struct grip *g, unsigned ends);
 /* ... and those that spawn. */
 bool spawn_prepare(struct slot *s);
 void spawn_done(struct slot *s, int rc);
