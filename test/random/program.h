@@ -18,7 +18,7 @@ enum { WORKERS = 6, THINGS = 8, OPS = 12, CASES = 4 };
 
 /* Types of objects. The first two are no objects of the library: every program has one of each. */
 #define TYPES(X) X(time) X(task) X(semaphore) X(oneshot) X(token) X(mutex) X(rwlock) X(event) X(barrier) X(chan) \
-    X(notify) X(once) X(broadcast) X(watch)
+    X(notify) X(once) X(broadcast) X(watch) X(rate)
 
 enum type_index {
 #define X(name) TYPE_##name,
@@ -34,7 +34,7 @@ enum type_index {
     X(panic, task, false) X(set_spawn, task, false) X(set_next, task, true) X(set_wait, task, false)                   \
     X(set_abort, task, false) X(set_close, task, false)                                                                \
     X(acquire, semaphore, true) X(try_acquire, semaphore, false) X(release, semaphore, false)                          \
-    X(semaphore_close, semaphore, false)                                                                               \
+    X(semaphore_close, semaphore, false) X(semaphore_limit, semaphore, false)                                          \
     X(oneshot_send, oneshot, false) X(oneshot_recv, oneshot, true) X(oneshot_try_recv, oneshot, false)                 \
     X(oneshot_drop, oneshot, false)                                                                                    \
     X(token_wait, token, true) X(token_cancel, token, false)                                                           \
@@ -52,7 +52,8 @@ enum type_index {
     X(broadcast_close, broadcast, false) X(subscribe, broadcast, false) X(no_subscriber, broadcast, false)             \
     X(watch_set, watch, false) X(watch_get, watch, false) X(watch_peek, watch, false) X(changed, watch, true)          \
     X(try_changed, watch, false) X(mark_changed, watch, false) X(mark_unchanged, watch, false)                         \
-    X(watch_close, watch, false) X(watch_again, watch, false) X(no_watcher, watch, false)
+    X(watch_close, watch, false) X(watch_again, watch, false) X(no_watcher, watch, false)                        \
+    X(rate, rate, true) X(try_rate, rate, false)
 
 enum kind_index {
 #define X(name, type, a_case) KIND_##name,

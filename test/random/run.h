@@ -24,7 +24,7 @@ struct thing;
 struct element { /* what goes through channels */
     uint32_t index, check;
 };
-enum { MANY = 4 };
+enum { MANY = 4, LIMITS = 8 };
 
 /* One call, or one case of a select. */
 struct slot {
@@ -87,6 +87,13 @@ struct thing {
         struct {
             uvt_semaphore_t it;
             unsigned held; /* by all workers */
+            unsigned limit;
+            struct {       /* limits there were before */
+                unsigned limit;
+                uint64_t until; /* stamp */
+            } was[LIMITS];
+            unsigned changes;
+            bool bounded, changing;
         } semaphore;
         struct {
             uvt_oneshot_t *it;
@@ -118,6 +125,12 @@ struct thing {
             bool done;
             int result;
         } once;
+        struct {
+            uvt_rate_t it;
+            unsigned tokens, period, burst;
+            uint64_t least, most, at; /* in the bucket, tokens times period; at that ms */
+            uint64_t moved_up;        /* ms when somebody left the line last */
+        } rate;
         struct {
             uvt_barrier_t it;
             unsigned through, leaders;
