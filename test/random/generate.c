@@ -80,11 +80,14 @@ static void make_op(struct reader *r, const struct program *p, struct op *op) {
 }
 
 static void make_plan(struct reader *r, const struct program *p, struct plan *w, bool first) {
-    unsigned how = take(r);
+    unsigned how = take(r), sets = take(r);
     w->place = (uint8_t)(how % 6);
-    w->starts = first || how < 192;
+    w->starts = first || how < 144;
     w->stubborn = (how & 7) == 7;
     w->fails = (how & 0x18) == 0x18;
+    w->limit = sets % 4 % 3;
+    w->fail_fast = sets & 0x10;
+    w->discard = (sets & 0x60) == 0x60;
     unsigned wanted = 1 + below(r, OPS);
     while (w->ops < wanted && !at_end(r)) make_op(r, p, &w->op[w->ops++]);
 }

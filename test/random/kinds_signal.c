@@ -178,9 +178,12 @@ static int once_body(void *arg) {
     t->once.done = rc >= 0;
     t->once.result = rc;
     s->fits = rc == ONCE_FAILED; /* it may say so */
-    if (s->n % 16 == 15) s->w->panicked = s->w->leaving = true;
-    bool panics = s->w->panicked;
-    if (panics) t->once.done = false;
+    bool panics = s->n % 16 == 15;
+    if (panics) {
+        t->once.done = false;
+        s->w->panicked = true;
+        returns(s->w, UVT_EPANIC);
+    }
     model_unlock();
     if (panics) uvt_panic("worker %u, in once", s->w->index);
     return rc;

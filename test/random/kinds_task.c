@@ -69,6 +69,11 @@ static int spawn_call(struct slot *s) {
     return rc;
 }
 
+void unspawned(struct worker *w) {
+    w->claimed = w->member = false;
+    w->owner = NULL;
+}
+
 void spawn_done(struct slot *s, int rc) {
     if (rc != 0) wrong(s, rc);
     s->other->known = true;
@@ -78,7 +83,7 @@ bool failure_of_child(const struct worker *w, int status) {
     for (unsigned i = 0; i < run.p->workers; i++) {
         const struct worker *c = &run.worker[i];
         if (c->owner != w || !c->known) continue;
-        if (c->status == status || (c->panicked && status == UVT_EPANIC) || failure_of_child(c, status)) return true;
+        if (c->status == status || failure_of_child(c, status)) return true;
     }
     return false;
 }
@@ -87,7 +92,7 @@ void check_result(struct worker *w, const uvt_result *r) {
     HOLDS(w->ended && !w->joined);
     HOLDS(r->arg == w);
     w->joined = true;
-    int status = w->panicked ? UVT_EPANIC : w->status;
+    int status = w->status;
     uvt_outcome outcome = w->panicked ? UVT_PANICKED : status == UV_ECANCELED ? UVT_CANCELLED : UVT_RETURNED;
     if (r->status == status && r->outcome == outcome) {
         HOLDS(outcome != UVT_CANCELLED || r->reason.code != UVT_REASON_NONE);
@@ -154,7 +159,8 @@ static int cancel_soon_call(struct slot *s) {
 
 static bool panic_prepare(struct slot *s) {
     if (s->n % 8) return false;
-    s->w->panicked = s->w->leaving = true;
+    s->w->panicked = true;
+    returns(s->w, UVT_EPANIC);
     return true;
 }
 

@@ -106,17 +106,38 @@ UVT_NORETURN void broken_result(const char *file, int line, const struct slot *s
     abort();
 }
 
-/* ---- cancels ---- */
+/* ---- ends, and cancels ---- */
+
+static bool failed(const struct worker *w) {
+    return w->status < 0 && w->status != UV_ECANCELED;
+}
+
+/* The failure may go up to those that succeed, and be that of a member somewhere. */
+void returns(struct worker *w, int status) {
+    w->leaving = true;
+    w->status = status;
+    for (struct worker *up = w; failed(w) && up; up = up->owner)
+        if (up->member) up->owner->member_failed = true;
+}
+
+void has_ended(struct worker *w) {
+    w->ended = true;
+    if (w->member && failed(w)) w->owner->member_has = true;
+}
+
+static bool fails_fast(const struct worker *w) {
+    return w->member && w->owner->plan->fail_fast;
+}
 
 bool perhaps_cancelled(const struct worker *w) {
     for (; w; w = w->owner)
-        if (w->cancelling || (w->owner && w->owner->leaving)) return true;
+        if (w->cancelling || (w->owner && w->owner->leaving) || (fails_fast(w) && w->owner->member_failed)) return true;
     return run.deadlocked;
 }
 
 bool surely_cancelled(const struct worker *w) {
     for (; w; w = w->owner)
-        if (w->cancelled || (w->owner && w->owner->leaving)) return true;
+        if (w->cancelled || (w->owner && w->owner->leaving) || (fails_fast(w) && w->owner->member_has)) return true;
     return run.deadlocked;
 }
 

@@ -31,8 +31,8 @@ enum type_index {
 #define KINDS(X)                                                                                                       \
     X(sleep, time, true) X(yield, time, false)                                                                         \
     X(spawn, task, false) X(join, task, true) X(abort, task, false) X(cancel_soon, task, false)                        \
-    X(panic, task, false) X(set_spawn, task, false) X(set_next, task, true) X(set_wait, task, false)                   \
-    X(set_abort, task, false) X(set_close, task, false)                                                                \
+    X(panic, task, false) X(set_spawn, task, false) X(set_try_spawn, task, false) X(set_next, task, true)              \
+    X(set_try_next, task, false) X(set_wait, task, false) X(set_abort, task, false) X(set_close, task, false)          \
     X(acquire, semaphore, true) X(try_acquire, semaphore, false) X(release, semaphore, false)                          \
     X(semaphore_close, semaphore, false) X(semaphore_limit, semaphore, false)                                          \
     X(oneshot_send, oneshot, false) X(oneshot_recv, oneshot, true) X(oneshot_try_recv, oneshot, false)                 \
@@ -82,6 +82,8 @@ struct plan { /* of a worker */
     bool starts;    /* with the program; the others wait for somebody to spawn them */
     bool stubborn;  /* goes on when it was cancelled */
     bool fails;     /* returns a failure */
+    uint8_t limit;            /* of its sets, 0: none; as uvt_set_options */
+    bool fail_fast, discard;
     uint8_t ops;
     struct op op[OPS];
 };

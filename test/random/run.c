@@ -119,8 +119,19 @@ static void worker_leaves(void *arg) {
     for (unsigned i = 0; i < run.p->things; i++)
         if (run.thing[i].type->leave) run.thing[i].type->leave(w, &run.thing[i]);
     model_lock();
-    w->ended = true;
+    has_ended(w);
     model_unlock();
+}
+
+/* Of a set's members no more live than it has room for. */
+static void check_crowd(const struct worker *w) {
+    unsigned live = 0;
+    if (!w->member || w->owner->plan->limit == 0) return;
+    for (unsigned i = 0; i < run.p->workers; i++) {
+        const struct worker *m = &run.worker[i];
+        live += m->owner == w->owner && m->member && m->started && !m->ended;
+    }
+    if (live > w->owner->plan->limit) broken("the set of worker %u has %u members", w->owner->index, live);
 }
 
 int worker_body(void *arg) {
@@ -129,6 +140,7 @@ int worker_body(void *arg) {
     model_lock();
     if (w->started) broken("worker %u begins again", w->index);
     w->started = true;
+    check_crowd(w);
     model_unlock();
     HOLDS(uvt_defer(worker_leaves, w) == 0);
     for (unsigned i = 0; i < w->plan->ops && status != UV_ECANCELED; i++) {
@@ -136,8 +148,7 @@ int worker_body(void *arg) {
         if (rc == UV_ECANCELED && !w->plan->stubborn && uvt_cancelled()) status = UV_ECANCELED;
     }
     model_lock();
-    w->leaving = true;
-    w->status = status;
+    returns(w, status);
     model_unlock();
     return status;
 }

@@ -164,9 +164,12 @@ struct worker {
     bool set_open;            /* only the worker itself looks */
     bool claimed, known;      /* somebody spawns it; has spawned it */
     bool member, joining, joined; /* joined: its result was taken */
+    unsigned sets;            /* that it has opened; of a member: ... */
+    unsigned of_set;          /* ... in which of its owner's it is */
+    bool member_failed, member_has; /* of its set that is open: perhaps, surely */
     bool started, leaving, ended; /* body began; returned; has cleaned up */
     bool cancelling, cancelled;   /* perhaps; surely */
-    bool panicked;
+    bool panicked;            /* status is UVT_EPANIC */
     int status;               /* what it returned, once leaving */
     const struct op *op;      /* what it is at; NULL between two */
     uint64_t op_since;        /* ms */
@@ -214,6 +217,11 @@ bool spawn_prepare(struct slot *s);
 void spawn_done(struct slot *s, int rc);
 /* Whether some child of the worker, or a child's child, has ended with this failure. */
 bool failure_of_child(const struct worker *w, int status);
+/* It was not spawned after all. */
+void unspawned(struct worker *w);
+/* A worker returns that status, or panics; has cleaned up. */
+void returns(struct worker *w, int status);
+void has_ended(struct worker *w);
 
 /* What a worker is spawned with: its body, and where. */
 int worker_body(void *worker);
