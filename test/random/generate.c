@@ -99,6 +99,7 @@ void program_make(struct program *p, const uint8_t *bytes, size_t size) {
     p->shards = how % 4 == 3 ? 4 : 1;
     p->unwatched = how & 0x80;
     p->shuffle = how & 0x40 ? 1u + take(&r) : 0;
+    p->fail_at = (uint8_t)(how & 0x20 ? 1 + below(&r, 24) : 0);
     p->thing[0].type = TYPE_time;
     p->thing[1].type = TYPE_task;
     p->things = 2;

@@ -100,9 +100,14 @@ static void sent(struct slot *s, int rc) {
     if (v->gone) broken("worker %u: element %u was received and its send failed", s->w->index, s->place.element.index);
 }
 
+/* Only a channel without bounds needs memory to send. */
+static bool no_memory(const struct slot *s, int rc) {
+    return s->thing->n == ANY_CAPACITY - 1 && starved(rc);
+}
+
 static void send_done(struct slot *s, int rc) {
     sent(s, rc);
-    if (rc == 0 || rc == UV_ECANCELED || may_be_closed(s, rc, UVT_SEND)) return;
+    if (rc == 0 || no_memory(s, rc) || rc == UV_ECANCELED || may_be_closed(s, rc, UVT_SEND)) return;
     if (rc != UV_EPIPE || !(s->thing->chan.ended || nobody_receives(s))) wrong(s, rc);
 }
 
@@ -171,7 +176,8 @@ static void reserve_done(struct slot *s, int rc) {
         grip(s)->held += s->n;
     }
     check_room(s);
-    if (rc == 0 || rc == UV_ECANCELED || may_be_closed(s, rc, UVT_SEND) || (rc == UV_EINVAL && too_many)) return;
+    if (rc == 0 || rc == UV_ECANCELED || no_memory(s, rc) || may_be_closed(s, rc, UVT_SEND)) return;
+    if (rc == UV_EINVAL && too_many) return;
     if (rc != UV_EPIPE || !(t->chan.ended || nobody_receives(s))) wrong(s, rc);
 }
 

@@ -43,7 +43,9 @@ static bool is_full(const struct worker *w) {
 
 static void open_set(struct worker *w) {
     uvt_set_options o = { .limit = w->plan->limit, .fail_fast = w->plan->fail_fast, .discard = w->plan->discard };
-    HOLDS(uvt_set_open(&w->set, &o) == 0);
+    int rc = uvt_set_open(&w->set, &o);
+    if (starved(rc)) rc = uvt_set_open(&w->set, &o);
+    HOLDS(rc == 0);
     w->set_open = true;
     w->sets++;
     w->member_failed = w->member_has = false;
@@ -57,23 +59,24 @@ static bool set_spawn_prepare(struct slot *s) {
     return true;
 }
 
-static int spawned_as(struct worker *o, int rc, uvt_task_t task) {
-    if (rc == 0) o->task = task;
+/* Nobody looks before it is known. */
+static int spawned_as(struct worker *o, int rc, const uvt_task_t *task) {
+    if (rc == 0) o->task = *task;
     return rc;
 }
 
 static int set_spawn_call(struct slot *s) {
     struct worker *o = s->other;
     uvt_task_t task;
-    int rc = uvt_set_spawn_opts(&s->w->set, &task, worker_body, o, &(uvt_task_options){ .place = worker_place(o) });
-    return spawned_as(o, rc, task);
+    uvt_task_options options = worker_options(o);
+    return spawned_as(o, uvt_set_spawn_opts(&s->w->set, &task, worker_body, o, &options), &task);
 }
 
 static int set_try_spawn_call(struct slot *s) {
     struct worker *o = s->other;
     uvt_task_t task;
-    uvt_task_options options = { .place = worker_place(o) };
-    return spawned_as(o, uvt_set_try_spawn_at(&s->w->set, &task, worker_body, o, &options, UVT_SITE("worker")), task);
+    uvt_task_options options = worker_options(o);
+    return spawned_as(o, uvt_set_try_spawn_at(&s->w->set, &task, worker_body, o, &options, UVT_SITE("worker")), &task);
 }
 
 /* Without effect when it was cancelled. */

@@ -44,9 +44,12 @@ const struct kind kind_yield = { "yield", always, yield_call, NULL, yield_done, 
 
 /* ---- spawn, join, abort ---- */
 
-int worker_place(const struct worker *w) {
+uvt_task_options worker_options(const struct worker *w) {
     unsigned place = w->plan->place;
-    return place == 0 ? 0 : place == 5 ? UVT_ANY : UVT_ON((place - 1) % run.p->shards);
+    return (uvt_task_options){
+        .place = place == 0 ? 0 : place == 5 ? UVT_ANY : UVT_ON((place - 1) % run.p->shards),
+        .drop = run.p->fail_at ? worker_dropped : NULL,
+    };
 }
 
 static struct worker *other_of(const struct slot *s) {
@@ -64,7 +67,8 @@ bool spawn_prepare(struct slot *s) {
 static int spawn_call(struct slot *s) {
     struct worker *o = s->other;
     uvt_task_t task;
-    int rc = uvt_spawn_opts(&task, worker_body, o, &(uvt_task_options){ .place = worker_place(o) });
+    uvt_task_options options = worker_options(o);
+    int rc = uvt_spawn_opts(&task, worker_body, o, &options);
     if (rc == 0) o->task = task; /* nobody looks before it is known */
     return rc;
 }
@@ -75,6 +79,10 @@ void unspawned(struct worker *w) {
 }
 
 void spawn_done(struct slot *s, int rc) {
+    if (starved(rc)) {
+        unspawned(s->other);
+        return;
+    }
     if (rc != 0) wrong(s, rc);
     s->other->known = true;
 }
@@ -142,7 +150,7 @@ static int abort_call(struct slot *s) {
 }
 
 static void abort_done(struct slot *s, int rc) {
-    if (rc == UVT_ESTALE && (s->other->ended || s->other->leaving)) return;
+    if ((rc == UVT_ESTALE && (s->other->ended || s->other->leaving)) || starved(rc)) return;
     if (rc != 0) wrong(s, rc);
     s->other->cancelled = true;
 }

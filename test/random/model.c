@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <uvtask/test.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static atomic_ullong stamps;
@@ -66,6 +67,12 @@ void no_reader_done(struct slot *s, int rc) {
 
 bool no_reader_possible(const struct slot *s) {
     return s->thing->receivers == 0 || (grip(s)->closed & UVT_SEND);
+}
+
+bool starved(int rc) {
+    if (rc != UV_ENOMEM || !run.p->fail_at || !uvt_test_fail_hit()) return false;
+    uvt_test_fail_alloc(0);
+    return true;
 }
 
 /* ---- what is broken ---- */

@@ -52,7 +52,9 @@ void program_print(FILE *f, const struct program *p) {
     fprintf(f, "program %llu: %u shard%s, ", (unsigned long long)p->number, p->shards, p->shards == 1 ? "" : "s");
     if (p->shuffle) fprintf(f, "shuffled by %u", p->shuffle);
     else fprintf(f, "in order");
-    fprintf(f, "%s\n", p->unwatched ? ", unwatched" : "");
+    fprintf(f, "%s", p->unwatched ? ", unwatched" : "");
+    if (p->fail_at) fprintf(f, ", allocation %u fails", p->fail_at);
+    fprintf(f, "\n");
     for (unsigned i = 2; i < p->things; i++)
         fprintf(f, "  %s%u made with %u\n", type_names[p->thing[i].type], i, p->thing[i].n);
     for (unsigned i = 0; i < p->workers; i++) {

@@ -223,9 +223,13 @@ void unspawned(struct worker *w);
 void returns(struct worker *w, int status);
 void has_ended(struct worker *w);
 
-/* What a worker is spawned with: its body, and where. */
+/* The code is that of the allocation that was to fail: the call has had no effect. Says so once. */
+bool starved(int rc);
+
+/* What a worker is spawned with: its body, and where; what is called when there is no memory to run it. */
 int worker_body(void *worker);
-int worker_place(const struct worker *w);
+void worker_dropped(void *worker);
+uvt_task_options worker_options(const struct worker *w);
 /* With the lock held: the result that somebody got of it. */
 void check_result(struct worker *w, const uvt_result *r);
 
