@@ -45,9 +45,13 @@ static bool kind_of(unsigned type, unsigned n, bool a_case, uint8_t *kind) {
 }
 
 static bool make_act(struct reader *r, const struct program *p, struct act *a, bool a_case) {
-    a->thing = (uint8_t)below(r, p->things);
-    unsigned which = take(r);
+    unsigned thing = take(r), which = take(r);
+    a->thing = (uint8_t)(p->family && thing >= 128 ? 1 : thing % p->things);
     a->n = take(r);
+    if (p->family && thing >= 192 && !a_case) {
+        a->kind = thing & 1 ? KIND_set_spawn : KIND_set_try_spawn;
+        return true;
+    }
     return kind_of(p->thing[a->thing].type, which, a_case, &a->kind);
 }
 
@@ -79,10 +83,10 @@ static void make_op(struct reader *r, const struct program *p, struct op *op) {
     if (op->cases == 0) op->acts[0] = (struct act){ .kind = KIND_yield };
 }
 
-static void make_plan(struct reader *r, const struct program *p, struct plan *w, bool first) {
+static void make_plan(struct reader *r, const struct program *p, struct plan *w, unsigned index) {
     unsigned how = take(r), sets = take(r);
     w->place = (uint8_t)(how % 6);
-    w->starts = first || how < 144;
+    w->starts = p->family ? index == 0 : index < 2 || how < 160;
     w->stubborn = (how & 7) == 7;
     w->fails = (how & 0x18) == 0x18;
     w->limit = sets % 4 % 3;
@@ -100,6 +104,7 @@ void program_make(struct program *p, const uint8_t *bytes, size_t size) {
     p->unwatched = how & 0x80;
     p->shuffle = how & 0x40 ? 1u + take(&r) : 0;
     p->fail_at = (uint8_t)(how & 0x20 ? 1 + below(&r, 24) : 0);
+    p->family = (how & 0x18) == 0x18;
     p->thing[0].type = TYPE_time;
     p->thing[1].type = TYPE_task;
     p->things = 2;
@@ -109,7 +114,7 @@ void program_make(struct program *p, const uint8_t *bytes, size_t size) {
     }
     unsigned wanted = 2 + below(&r, WORKERS - 1);
     while (p->workers < wanted) {
-        make_plan(&r, p, &p->plan[p->workers], p->workers < 2);
+        make_plan(&r, p, &p->plan[p->workers], p->workers);
         p->workers++;
     }
 }

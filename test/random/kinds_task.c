@@ -56,12 +56,16 @@ static struct worker *other_of(const struct slot *s) {
     return &run.worker[s->n % run.p->workers];
 }
 
+/* The first, from that number on, whom nobody has spawned yet. */
 bool spawn_prepare(struct slot *s) {
-    s->other = other_of(s);
-    if (s->other->claimed || s->other->plan->starts) return false;
-    s->other->claimed = true;
-    s->other->owner = s->w;
-    return true;
+    for (unsigned i = 0; i < run.p->workers; i++, s->n++) {
+        s->other = other_of(s);
+        if (s->other->claimed || s->other->plan->starts) continue;
+        s->other->claimed = true;
+        s->other->owner = s->w;
+        return true;
+    }
+    return false;
 }
 
 static int spawn_call(struct slot *s) {

@@ -93,6 +93,7 @@ struct program {
     uint8_t shards;
     uint32_t shuffle; /* of ready tasks; 0 off */
     bool unwatched;   /* nobody looks after it: when it is stuck, that is a deadlock */
+    bool family;      /* half of it is about tasks, and one worker starts: the others are most of them in its sets */
     uint8_t fail_at;  /* which allocation fails once the first workers are spawned; 0: none */
     uint8_t things;
     struct {
