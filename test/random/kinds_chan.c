@@ -45,6 +45,12 @@ static void check_room(const struct slot *s) {
     HOLDS(stats.reserved >= s->thing->chan.reserved);
 }
 
+/* Others wait to send: who does not wait does not barge in. (Without capacity it may meet one that also receives.) */
+static bool others_send(const struct slot *s) {
+    uvt_chan_stats_t stats;
+    return exact() && s->thing->n > 0 && uvt_chan_stats(handle(s), &stats) == 0 && stats.waiting_senders > 0;
+}
+
 static int chan_open(struct thing *t) {
     used = 0;
     t->n %= ANY_CAPACITY;
@@ -65,6 +71,11 @@ static bool send_prepare(struct slot *s) {
     values[used] = (struct value){ .thing = s->thing, .send_began = stamp() };
     used++;
     return true;
+}
+
+static bool try_send_prepare(struct slot *s) {
+    s->fits = !others_send(s);
+    return send_prepare(s);
 }
 
 static int send_call(struct slot *s) {
@@ -113,7 +124,7 @@ static void send_done(struct slot *s, int rc) {
 
 static void try_send_done(struct slot *s, int rc) {
     if (rc == UV_EAGAIN && s->thing->n == ANY_CAPACITY - 1) wrong(s, rc);
-    if (rc == 0 && exact() && (s->thing->chan.ended || nobody_receives(s))) wrong(s, rc);
+    if (rc == 0 && (!s->fits || (exact() && (s->thing->chan.ended || nobody_receives(s))))) wrong(s, rc);
     send_done(s, rc == UV_EAGAIN ? UV_ECANCELED : rc);
 }
 
@@ -159,6 +170,11 @@ static bool reserve_prepare(struct slot *s) {
     return true;
 }
 
+static bool try_reserve_prepare(struct slot *s) {
+    s->fits = !others_send(s);
+    return reserve_prepare(s);
+}
+
 static int reserve_call(struct slot *s) {
     return uvt_chan_reserve(handle(s), s->n);
 }
@@ -183,6 +199,7 @@ static void reserve_done(struct slot *s, int rc) {
 
 static void try_reserve_done(struct slot *s, int rc) {
     if (rc == UV_EAGAIN && (s->n == 0 || s->thing->n == ANY_CAPACITY - 1)) wrong(s, rc);
+    if (rc == 0 && s->n > 0 && !s->fits) wrong(s, rc);
     reserve_done(s, rc == UV_EAGAIN ? UV_ECANCELED : rc);
 }
 
@@ -361,9 +378,11 @@ static void chan_close(struct thing *t) {
 
 const struct type type_chan = { "chan", chan_open, chan_leave, chan_close };
 const struct kind kind_send = { "send", send_prepare, send_call, send_case, send_done, send_possible };
-const struct kind kind_try_send = { "try_send", send_prepare, try_send_call, NULL, try_send_done, NULL };
+const struct kind kind_try_send = { "try_send", try_send_prepare, try_send_call, NULL, try_send_done, NULL };
 const struct kind kind_reserve = { "reserve", reserve_prepare, reserve_call, NULL, reserve_done, reserve_possible };
-const struct kind kind_try_reserve = { "try_reserve", reserve_prepare, try_reserve_call, NULL, try_reserve_done, NULL };
+const struct kind kind_try_reserve = {
+    "try_reserve", try_reserve_prepare, try_reserve_call, NULL, try_reserve_done, NULL
+};
 const struct kind kind_send_reserved = {
     "send_reserved", send_reserved_prepare, send_reserved_call, NULL, send_reserved_done, NULL
 };

@@ -16,18 +16,26 @@ static int rate_open(struct thing *t) {
 }
 
 /* What is in a bucket later, in tokens times the period, with room for so many units above the burst. */
-static uint64_t filled(const struct thing *t, uint64_t units, uint64_t now, unsigned above) {
+static uint64_t filled(const struct thing *t, uint64_t units, uint64_t ms, unsigned above) {
     uint64_t full = t->rate.burst * t->rate.period + above;
-    if (now > t->rate.at) units += (now - t->rate.at) * t->rate.tokens;
+    units += ms * t->rate.tokens;
     return units < full ? units : full;
 }
 
-static uint64_t least_at(const struct thing *t, uint64_t now) {
-    return filled(t, t->rate.least, now, 0);
+static uint64_t later(uint64_t now, uint64_t then) {
+    return now > then ? now - then : 0;
+}
+
+/* While somebody waits, as the slot did, a part of a millisecond's worth is not cut off. */
+static uint64_t least_at(const struct slot *s, uint64_t now) {
+    const struct thing *t = s->thing;
+    uint64_t units = filled(t, t->rate.least, later(s->since, t->rate.at), 0);
+    uint64_t waited = later(now, s->since > t->rate.at ? s->since : t->rate.at);
+    return filled(t, units, waited, waited ? t->rate.tokens - 1 : 0);
 }
 
 static uint64_t most_at(const struct thing *t, uint64_t now) {
-    return filled(t, t->rate.most, now, t->rate.tokens - 1);
+    return filled(t, t->rate.most, later(now, t->rate.at), t->rate.tokens - 1);
 }
 
 static bool rate_prepare(struct slot *s) {
@@ -56,9 +64,9 @@ static bool was_first(const struct slot *s, uint64_t now) {
 
 static void rate_taken(struct slot *s) {
     struct thing *t = s->thing;
-    uint64_t now = uvt_now(), units = s->n * t->rate.period, least = least_at(t, now), most = most_at(t, now);
+    uint64_t now = uvt_now(), units = s->n * t->rate.period, least = least_at(s, now), most = most_at(t, now);
     if (units > most) broken("rate%u gave %u tokens too early to worker %u", t->index, s->n, s->w->index);
-    if (exact() && now > s->since && was_first(s, now) && least_at(t, now - 1) >= units)
+    if (exact() && now > s->since && was_first(s, now) && least_at(s, now - 1) >= units)
         broken("rate%u gave %u tokens too late to worker %u", t->index, s->n, s->w->index);
     t->rate.least = least > units ? least - units : 0;
     t->rate.most = most - units;
@@ -74,7 +82,7 @@ static void rate_done(struct slot *s, int rc) {
 }
 
 static void rate_try_done(struct slot *s, int rc) {
-    bool there = least_at(s->thing, uvt_now()) >= s->n * s->thing->rate.period;
+    bool there = least_at(s, uvt_now()) >= s->n * s->thing->rate.period;
     if (rc != UV_EAGAIN) rate_done(s, rc);
     else if (s->n == 0 || (exact() && there && !next_waiting(s->thing, s->w, NULL))) wrong(s, rc);
 }
