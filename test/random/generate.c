@@ -45,9 +45,13 @@ static bool kind_of(unsigned type, unsigned n, bool a_case, uint8_t *kind) {
 }
 
 static bool make_act(struct reader *r, const struct program *p, struct act *a, bool a_case) {
-    a->thing = (uint8_t)below(r, p->things);
-    unsigned which = take(r);
+    unsigned thing = take(r), which = take(r);
+    a->thing = (uint8_t)(p->family && thing >= 128 ? 1 : thing % p->things);
     a->n = take(r);
+    if (p->family && thing >= 192 && !a_case) {
+        a->kind = thing & 1 ? KIND_set_spawn : KIND_set_try_spawn;
+        return true;
+    }
     return kind_of(p->thing[a->thing].type, which, a_case, &a->kind);
 }
 
@@ -79,12 +83,15 @@ static void make_op(struct reader *r, const struct program *p, struct op *op) {
     if (op->cases == 0) op->acts[0] = (struct act){ .kind = KIND_yield };
 }
 
-static void make_plan(struct reader *r, const struct program *p, struct plan *w, bool first) {
-    unsigned how = take(r);
+static void make_plan(struct reader *r, const struct program *p, struct plan *w, unsigned index) {
+    unsigned how = take(r), sets = take(r);
     w->place = (uint8_t)(how % 6);
-    w->starts = first || how < 192;
+    w->starts = p->family ? index == 0 : index < 2 || how < 160;
     w->stubborn = (how & 7) == 7;
     w->fails = (how & 0x18) == 0x18;
+    w->limit = sets % 4 % 3;
+    w->fail_fast = sets & 0x10;
+    w->discard = (sets & 0x60) == 0x60;
     unsigned wanted = 1 + below(r, OPS);
     while (w->ops < wanted && !at_end(r)) make_op(r, p, &w->op[w->ops++]);
 }
@@ -96,6 +103,8 @@ void program_make(struct program *p, const uint8_t *bytes, size_t size) {
     p->shards = how % 4 == 3 ? 4 : 1;
     p->unwatched = how & 0x80;
     p->shuffle = how & 0x40 ? 1u + take(&r) : 0;
+    p->fail_at = (uint8_t)(how & 0x20 ? 1 + below(&r, 24) : 0);
+    p->family = (how & 0x18) == 0x18;
     p->thing[0].type = TYPE_time;
     p->thing[1].type = TYPE_task;
     p->things = 2;
@@ -105,7 +114,7 @@ void program_make(struct program *p, const uint8_t *bytes, size_t size) {
     }
     unsigned wanted = 2 + below(&r, WORKERS - 1);
     while (p->workers < wanted) {
-        make_plan(&r, p, &p->plan[p->workers], p->workers < 2);
+        make_plan(&r, p, &p->plan[p->workers], p->workers);
         p->workers++;
     }
 }

@@ -1,24 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Mutexes, locks of readers and writers, events and barriers. Who holds what never overlaps; who waits for a lock
- * when nothing moves waits for somebody who has it; of an event that is set nobody waits; a barrier lets
- * go of as many as it was made for, one of them the leader, each time.
+ * Mutexes, each with a condition, and locks of readers and writers. Who holds what never overlaps; who waits for a lock
+ * when nothing moves waits for somebody who has it; who waits for a signal was not meant by one (told.c).
  */
 #include "run.h"
-
-static bool always(struct slot *s) {
-    (void)s;
-    return true;
-}
-
-static void must_succeed(struct slot *s, int rc) {
-    if (rc != 0) wrong(s, rc);
-}
 
 /* ---- mutexes ---- */
 
 static int mutex_open(struct thing *t) {
-    return uvt_mutex_init(&t->lock.mutex);
+    int rc = uvt_cond_init(&t->lock.cond);
+    return rc < 0 ? rc : uvt_mutex_init(&t->lock.mutex);
 }
 
 static int lock_call(struct slot *s) {
@@ -75,7 +66,7 @@ static void mutex_leave(struct worker *w, struct thing *t) {
 }
 
 static void mutex_close(struct thing *t) {
-    HOLDS(uvt_mutex_waiting(&t->lock.mutex) == 0);
+    HOLDS(uvt_mutex_waiting(&t->lock.mutex) == 0 && uvt_cond_waiting(&t->lock.cond) == 0);
     HOLDS(uvt_mutex_try_lock(&t->lock.mutex) == 0 && uvt_mutex_unlock(&t->lock.mutex) == 0);
 }
 
@@ -83,6 +74,60 @@ const struct type type_mutex = { "mutex", mutex_open, mutex_leave, mutex_close }
 const struct kind kind_lock = { "lock", always, lock_call, lock_case, lock_done, lock_possible };
 const struct kind kind_try_lock = { "try_lock", always, try_lock_call, NULL, try_lock_done, NULL };
 const struct kind kind_unlock = { "unlock", unlock_prepare, unlock_call, NULL, unlock_done, NULL };
+
+/* ---- conditions ---- */
+
+/* Getting the mutex again cannot be cancelled, and neither can waiting for the end of a child: a worker whose owner may
+ * have the mutex meanwhile must not. */
+static bool cond_wait_prepare(struct slot *s) {
+    return !s->w->owner && unlock_prepare(s);
+}
+
+/* It has the mutex afterwards, whatever it says. */
+static int cond_wait_call(struct slot *s) {
+    return uvt_cond_wait(&s->thing->lock.cond, &s->thing->lock.mutex);
+}
+
+static void cond_wait_done(struct slot *s, int rc) {
+    if (s->n == 0) {
+        if (rc != UV_EPERM) wrong(s, rc);
+        return;
+    }
+    lock_done(s, 0);
+    if (rc == 0) hears(s);
+    else if (rc != UV_ECANCELED) wrong(s, rc);
+}
+
+/* While somebody has the mutex it may be that it was told, or cancelled, and waits for that. */
+static bool cond_wait_possible(const struct slot *s) {
+    return !s->thing->lock.writer && was_told(s);
+}
+
+static bool cond_signal_prepare(struct slot *s) {
+    tells(s, TOLD_ONE);
+    return true;
+}
+
+static int cond_signal_call(struct slot *s) {
+    return uvt_cond_signal(&s->thing->lock.cond);
+}
+
+static bool cond_broadcast_prepare(struct slot *s) {
+    tells(s, TOLD_ALL);
+    return true;
+}
+
+static int cond_broadcast_call(struct slot *s) {
+    return uvt_cond_broadcast(&s->thing->lock.cond);
+}
+
+const struct kind kind_cond_wait = {
+    "cond_wait", cond_wait_prepare, cond_wait_call, NULL, cond_wait_done, cond_wait_possible
+};
+const struct kind kind_cond_signal = { "cond_signal", cond_signal_prepare, cond_signal_call, NULL, must_succeed, NULL };
+const struct kind kind_cond_broadcast = {
+    "cond_broadcast", cond_broadcast_prepare, cond_broadcast_call, NULL, must_succeed, NULL
+};
 
 /* ---- readers and writers ---- */
 
@@ -211,80 +256,3 @@ const struct kind kind_try_read_lock = { "try_read_lock", rw_prepare, try_read_c
 const struct kind kind_try_write_lock = { "try_write_lock", rw_prepare, try_write_call, NULL, try_write_done, NULL };
 const struct kind kind_rw_unlock = { "rw_unlock", rw_unlock_prepare, rw_unlock_call, NULL, must_succeed, NULL };
 const struct kind kind_downgrade = { "downgrade", downgrade_prepare, downgrade_call, NULL, must_succeed, NULL };
-
-/* ---- events ---- */
-
-static int event_open(struct thing *t) {
-    return uvt_event_init(&t->event.it);
-}
-
-static int event_wait_call(struct slot *s) {
-    return uvt_event_wait(&s->thing->event.it);
-}
-
-static uvt_case_t event_case(struct slot *s) {
-    return uvt_case_event(&s->thing->event.it);
-}
-
-static void event_done(struct slot *s, int rc) {
-    if (rc == UV_ECANCELED) return;
-    if (rc != 0 || s->thing->event.sets == 0) wrong(s, rc);
-}
-
-static bool event_possible(const struct slot *s) {
-    return uvt_event_is_set(&s->thing->event.it);
-}
-
-static bool event_set_prepare(struct slot *s) {
-    s->thing->event.sets++;
-    return true;
-}
-
-static int event_set_call(struct slot *s) {
-    return uvt_event_set(&s->thing->event.it);
-}
-
-static int event_clear_call(struct slot *s) {
-    return uvt_event_clear(&s->thing->event.it);
-}
-
-static void event_close(struct thing *t) {
-    HOLDS(uvt_event_waiting(&t->event.it) == 0);
-}
-
-const struct type type_event = { "event", event_open, NULL, event_close };
-const struct kind kind_event_wait = { "event_wait", always, event_wait_call, event_case, event_done, event_possible };
-const struct kind kind_event_set = { "event_set", event_set_prepare, event_set_call, NULL, must_succeed, NULL };
-const struct kind kind_event_clear = { "event_clear", always, event_clear_call, NULL, must_succeed, NULL };
-
-/* ---- barriers ---- */
-
-static int barrier_open(struct thing *t) {
-    t->n %= 4;
-    return uvt_barrier_init(&t->barrier.it, t->n);
-}
-
-static int barrier_call(struct slot *s) {
-    return uvt_barrier_wait(&s->thing->barrier.it);
-}
-
-static void barrier_done(struct slot *s, int rc) {
-    if (rc == UV_ECANCELED) return;
-    if (rc != 0 && rc != 1) wrong(s, rc);
-    s->thing->barrier.through++;
-    s->thing->barrier.leaders += (unsigned)rc;
-}
-
-static bool barrier_possible(const struct slot *s) {
-    unsigned waiting = 0;
-    for (const struct slot *o = next_waiting(s->thing, NULL, NULL); o; o = next_waiting(s->thing, NULL, o)) waiting++;
-    return waiting >= s->thing->n;
-}
-
-static void barrier_close(struct thing *t) {
-    HOLDS(uvt_barrier_waiting(&t->barrier.it) == 0);
-    HOLDS(t->barrier.through == t->barrier.leaders * (t->n ? t->n : 1));
-}
-
-const struct type type_barrier = { "barrier", barrier_open, NULL, barrier_close };
-const struct kind kind_barrier_wait = { "barrier_wait", always, barrier_call, NULL, barrier_done, barrier_possible };

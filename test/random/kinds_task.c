@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Time, and what workers do to each other: spawn, join, abort, and sets of them. A worker joins only those
- * it has spawned itself, and its set is its own; abort reaches everybody.
+ * Time, and what workers do to each other: spawn, join and abort. A worker joins only those it has spawned itself;
+ * abort reaches everybody.
  */
 #include "run.h"
 #include <uvtask/test.h>
@@ -29,11 +29,6 @@ static void sleep_done(struct slot *s, int rc) {
     if (exact() && took > s->n) broken("worker %u slept too long", s->w->index);
 }
 
-static bool always(struct slot *s) {
-    (void)s;
-    return true;
-}
-
 static int yield_call(struct slot *s) {
     (void)s;
     return uvt_yield();
@@ -49,41 +44,58 @@ const struct kind kind_yield = { "yield", always, yield_call, NULL, yield_done, 
 
 /* ---- spawn, join, abort ---- */
 
-int worker_place(const struct worker *w) {
+uvt_task_options worker_options(const struct worker *w) {
     unsigned place = w->plan->place;
-    return place == 0 ? 0 : place == 5 ? UVT_ANY : UVT_ON((place - 1) % run.p->shards);
+    return (uvt_task_options){
+        .place = place == 0 ? 0 : place == 5 ? UVT_ANY : UVT_ON((place - 1) % run.p->shards),
+        .drop = run.p->fail_at ? worker_dropped : NULL,
+    };
 }
 
 static struct worker *other_of(const struct slot *s) {
     return &run.worker[s->n % run.p->workers];
 }
 
-static bool spawn_prepare(struct slot *s) {
-    s->other = other_of(s);
-    if (s->other->claimed || s->other->plan->starts) return false;
-    s->other->claimed = true;
-    s->other->owner = s->w;
-    return true;
+/* The first, from that number on, whom nobody has spawned yet. */
+bool spawn_prepare(struct slot *s) {
+    for (unsigned i = 0; i < run.p->workers; i++, s->n++) {
+        s->other = other_of(s);
+        if (s->other->claimed || s->other->plan->starts) continue;
+        s->other->claimed = true;
+        s->other->owner = s->w;
+        return true;
+    }
+    return false;
 }
 
 static int spawn_call(struct slot *s) {
     struct worker *o = s->other;
     uvt_task_t task;
-    int rc = uvt_spawn_opts(&task, worker_body, o, &(uvt_task_options){ .place = worker_place(o) });
+    uvt_task_options options = worker_options(o);
+    int rc = uvt_spawn_opts(&task, worker_body, o, &options);
     if (rc == 0) o->task = task; /* nobody looks before it is known */
     return rc;
 }
 
-static void spawn_done(struct slot *s, int rc) {
+void unspawned(struct worker *w) {
+    w->claimed = w->member = false;
+    w->owner = NULL;
+}
+
+void spawn_done(struct slot *s, int rc) {
+    if (starved(rc)) {
+        unspawned(s->other);
+        return;
+    }
     if (rc != 0) wrong(s, rc);
     s->other->known = true;
 }
 
-static bool failure_of_child(const struct worker *w, int status) {
+bool failure_of_child(const struct worker *w, int status) {
     for (unsigned i = 0; i < run.p->workers; i++) {
         const struct worker *c = &run.worker[i];
         if (c->owner != w || !c->known) continue;
-        if (c->status == status || (c->panicked && status == UVT_EPANIC) || failure_of_child(c, status)) return true;
+        if (c->status == status || failure_of_child(c, status)) return true;
     }
     return false;
 }
@@ -92,7 +104,7 @@ void check_result(struct worker *w, const uvt_result *r) {
     HOLDS(w->ended && !w->joined);
     HOLDS(r->arg == w);
     w->joined = true;
-    int status = w->panicked ? UVT_EPANIC : w->status;
+    int status = w->status;
     uvt_outcome outcome = w->panicked ? UVT_PANICKED : status == UV_ECANCELED ? UVT_CANCELLED : UVT_RETURNED;
     if (r->status == status && r->outcome == outcome) {
         HOLDS(outcome != UVT_CANCELLED || r->reason.code != UVT_REASON_NONE);
@@ -142,7 +154,7 @@ static int abort_call(struct slot *s) {
 }
 
 static void abort_done(struct slot *s, int rc) {
-    if (rc == UVT_ESTALE && (s->other->ended || s->other->leaving)) return;
+    if ((rc == UVT_ESTALE && (s->other->ended || s->other->leaving)) || starved(rc)) return;
     if (rc != 0) wrong(s, rc);
     s->other->cancelled = true;
 }
@@ -157,13 +169,10 @@ static int cancel_soon_call(struct slot *s) {
     return uvt_test_cancel_at(1 + s->n % 4);
 }
 
-static void must_succeed(struct slot *s, int rc) {
-    if (rc != 0) wrong(s, rc);
-}
-
 static bool panic_prepare(struct slot *s) {
     if (s->n % 8) return false;
-    s->w->panicked = s->w->leaving = true;
+    s->w->panicked = true;
+    returns(s->w, UVT_EPANIC);
     return true;
 }
 
@@ -177,133 +186,3 @@ const struct kind kind_join = { "join", join_prepare, join_call, join_case, join
 const struct kind kind_abort = { "abort", abort_prepare, abort_call, NULL, abort_done, NULL };
 const struct kind kind_cancel_soon = { "cancel_soon", cancel_soon_prepare, cancel_soon_call, NULL, must_succeed, NULL };
 const struct kind kind_panic = { "panic", panic_prepare, panic_call, NULL, must_succeed, NULL };
-
-/* ---- sets ---- */
-
-static struct worker *member_ended(const struct worker *w) {
-    for (unsigned i = 0; i < run.p->workers; i++) {
-        struct worker *m = &run.worker[i];
-        if (m->owner == w && m->member && m->ended && !m->joined) return m;
-    }
-    return NULL;
-}
-
-static bool member_left(const struct worker *w, bool alive) {
-    for (unsigned i = 0; i < run.p->workers; i++) {
-        const struct worker *m = &run.worker[i];
-        if (m->owner == w && m->member && m->known && !(alive ? m->ended : m->joined)) return true;
-    }
-    return false;
-}
-
-static bool set_spawn_prepare(struct slot *s) {
-    if (!spawn_prepare(s)) return false;
-    s->other->member = true;
-    if (!s->w->set_open) HOLDS(uvt_set_open(&s->w->set, NULL) == 0);
-    s->w->set_open = true;
-    return true;
-}
-
-static int set_spawn_call(struct slot *s) {
-    struct worker *o = s->other;
-    uvt_task_t task;
-    int rc = uvt_set_spawn_opts(&s->w->set, &task, worker_body, o, &(uvt_task_options){ .place = worker_place(o) });
-    if (rc == 0) o->task = task;
-    return rc;
-}
-
-static bool set_prepare(struct slot *s) {
-    for (struct slot *before = s->w->slot; before < s; before++)
-        if (before->armed && before->kind == s->kind) return false; /* a set has one waiter */
-    return s->w->set_open;
-}
-
-static int set_next_call(struct slot *s) {
-    return uvt_set_next(&s->w->set, &s->place.result);
-}
-
-static uvt_case_t set_next_case(struct slot *s) {
-    return uvt_case_set_next(&s->w->set, &s->place.result);
-}
-
-static void set_next_done(struct slot *s, int rc) {
-    if (rc == UV_ECANCELED) return;
-    if (rc == UV_EOF && !member_left(s->w, false)) return;
-    if (rc != 0) wrong(s, rc);
-    struct worker *m = s->place.result.arg;
-    HOLDS(m->owner == s->w && m->member);
-    check_result(m, &s->place.result);
-}
-
-static bool set_next_possible(const struct slot *s) {
-    return member_ended(s->w) || !member_left(s->w, false);
-}
-
-static int set_wait_call(struct slot *s) {
-    return uvt_set_wait(&s->w->set);
-}
-
-/* A failure, if any, is a member's. */
-static bool failure_of_member(const struct worker *w, int rc) {
-    return rc == 0 || (rc < 0 && failure_of_child(w, rc));
-}
-
-static void set_wait_done(struct slot *s, int rc) {
-    if (rc == UV_ECANCELED) return;
-    if (member_left(s->w, true) || !failure_of_member(s->w, rc)) wrong(s, rc);
-}
-
-static bool set_wait_possible(const struct slot *s) {
-    return !member_left(s->w, true);
-}
-
-static void members_cut(struct worker *w, bool surely) {
-    for (unsigned i = 0; i < run.p->workers; i++) {
-        struct worker *m = &run.worker[i];
-        if (m->owner != w || !m->member || m->ended) continue;
-        m->cancelling = true;
-        if (surely) m->cancelled = true;
-    }
-}
-
-static bool set_abort_prepare(struct slot *s) {
-    if (!s->w->set_open || s->n % 2) return false;
-    members_cut(s->w, false);
-    return true;
-}
-
-static int set_abort_call(struct slot *s) {
-    return uvt_set_abort_all(&s->w->set);
-}
-
-static void set_abort_done(struct slot *s, int rc) {
-    if (rc != 0) wrong(s, rc);
-    members_cut(s->w, true);
-}
-
-static bool set_close_prepare(struct slot *s) {
-    if (!s->w->set_open) return false;
-    members_cut(s->w, true);
-    return true;
-}
-
-static int set_close_call(struct slot *s) {
-    return uvt_set_close(&s->w->set);
-}
-
-static void set_close_done(struct slot *s, int rc) {
-    if (member_left(s->w, true)) wrong(s, rc);
-    if (rc != UV_ECANCELED && !failure_of_member(s->w, rc)) wrong(s, rc);
-    s->w->set_open = false;
-    for (unsigned i = 0; i < run.p->workers; i++) /* those of a set to come are others */
-        if (run.worker[i].owner == s->w && run.worker[i].member) run.worker[i].joined = true;
-}
-
-const struct kind kind_set_spawn = { "set_spawn", set_spawn_prepare, set_spawn_call, NULL, spawn_done, NULL };
-const struct kind kind_set_next = { "set_next",    set_prepare,   set_next_call,
-                                    set_next_case, set_next_done, set_next_possible };
-const struct kind kind_set_wait = { "set_wait", set_prepare, set_wait_call, NULL, set_wait_done, set_wait_possible };
-const struct kind kind_set_abort = { "set_abort", set_abort_prepare, set_abort_call, NULL, set_abort_done, NULL };
-const struct kind kind_set_close = {
-    "set_close", set_close_prepare, set_close_call, NULL, set_close_done, set_wait_possible
-};

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <uvtask/test.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static atomic_ullong stamps;
@@ -27,6 +28,51 @@ uint64_t stamp(void) {
 
 bool exact(void) {
     return run.p->shards == 1;
+}
+
+/* ---- parts of many kinds ---- */
+
+bool always(struct slot *s) {
+    (void)s;
+    return true;
+}
+
+void must_succeed(struct slot *s, int rc) {
+    if (rc != 0) wrong(s, rc);
+}
+
+bool repeated(const struct slot *s) {
+    for (const struct slot *before = s->w->slot; before < s; before++)
+        if (before->armed && before->kind == s->kind && before->thing == s->thing) return true;
+    return false;
+}
+
+void ends_closed(struct thing *t, struct grip *g, unsigned ends) {
+    t->senders -= (ends & ~g->closed & UVT_SEND) != 0;
+    t->receivers -= (ends & ~g->closed & UVT_RECV) != 0;
+    g->closed |= ends;
+}
+
+bool close_prepare(struct slot *s) {
+    s->n &= UVT_BOTH;
+    ends_closed(s->thing, grip(s), s->n);
+    return s->n != 0;
+}
+
+/* On another shard one may have come again by now. */
+void no_reader_done(struct slot *s, int rc) {
+    if (rc == UV_ECANCELED || (rc == UVT_ECLOSED && (grip(s)->closed & UVT_SEND))) return;
+    if (rc != 0 || (exact() && s->thing->receivers)) wrong(s, rc);
+}
+
+bool no_reader_possible(const struct slot *s) {
+    return s->thing->receivers == 0 || (grip(s)->closed & UVT_SEND);
+}
+
+bool starved(int rc) {
+    if (rc != UV_ENOMEM || !run.p->fail_at || !uvt_test_fail_hit()) return false;
+    uvt_test_fail_alloc(0);
+    return true;
 }
 
 /* ---- what is broken ---- */
@@ -67,17 +113,38 @@ UVT_NORETURN void broken_result(const char *file, int line, const struct slot *s
     abort();
 }
 
-/* ---- cancels ---- */
+/* ---- ends, and cancels ---- */
+
+static bool failed(const struct worker *w) {
+    return w->status < 0 && w->status != UV_ECANCELED;
+}
+
+/* The failure may go up to those that succeed, and be that of a member somewhere. */
+void returns(struct worker *w, int status) {
+    w->leaving = true;
+    w->status = status;
+    for (struct worker *up = w; failed(w) && up; up = up->owner)
+        if (up->member) up->owner->member_failed = true;
+}
+
+void has_ended(struct worker *w) {
+    w->ended = true;
+    if (w->member && failed(w)) w->owner->member_has = true;
+}
+
+static bool fails_fast(const struct worker *w) {
+    return w->member && w->owner->plan->fail_fast;
+}
 
 bool perhaps_cancelled(const struct worker *w) {
     for (; w; w = w->owner)
-        if (w->cancelling || w->cut || (w->owner && w->owner->leaving)) return true;
+        if (w->cancelling || (w->owner && w->owner->leaving) || (fails_fast(w) && w->owner->member_failed)) return true;
     return run.deadlocked;
 }
 
 bool surely_cancelled(const struct worker *w) {
     for (; w; w = w->owner)
-        if (w->cancelled || (w->owner && w->owner->leaving)) return true;
+        if (w->cancelled || (w->owner && w->owner->leaving) || (fails_fast(w) && w->owner->member_has)) return true;
     return run.deadlocked;
 }
 
@@ -102,8 +169,14 @@ static bool has_live_child(const struct worker *w) {
     return false;
 }
 
+/* It was told, or cancelled, and waits for the mutex to be free, which nothing can keep it from. */
+static bool relocks(const struct worker *w) {
+    return w->slot[0].armed && w->slot[0].kind == &kind_cond_wait && w->slot[0].thing->lock.writer;
+}
+
 static void check_waits(const struct worker *w) {
     const struct op *op = w->op;
+    if (relocks(w)) return;
     if (op->wrap == WRAP_DEADLINE || op->wrap == WRAP_SHIELD)
         broken("worker %u: the deadline of its %d. has not come", w->index, (int)(op - w->plan->op));
     if (op->wrap == WRAP_TOKEN && run.thing[op->token].token.surely)

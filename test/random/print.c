@@ -43,18 +43,27 @@ static void place_print(FILE *f, const struct plan *w) {
     else if (w->place > 0) fprintf(f, ", on shard %u", w->place - 1);
 }
 
+static void sets_print(FILE *f, const struct plan *w) {
+    if (w->limit) fprintf(f, ", sets of %u", w->limit);
+    fprintf(f, "%s%s", w->fail_fast ? ", that fail fast" : "", w->discard ? ", that discard" : "");
+}
+
 void program_print(FILE *f, const struct program *p) {
     fprintf(f, "program %llu: %u shard%s, ", (unsigned long long)p->number, p->shards, p->shards == 1 ? "" : "s");
     if (p->shuffle) fprintf(f, "shuffled by %u", p->shuffle);
     else fprintf(f, "in order");
-    fprintf(f, "%s\n", p->unwatched ? ", unwatched" : "");
+    fprintf(f, "%s", p->unwatched ? ", unwatched" : "");
+    if (p->fail_at) fprintf(f, ", allocation %u fails", p->fail_at);
+    fprintf(f, "\n");
     for (unsigned i = 2; i < p->things; i++)
         fprintf(f, "  %s%u made with %u\n", type_names[p->thing[i].type], i, p->thing[i].n);
     for (unsigned i = 0; i < p->workers; i++) {
         const struct plan *w = &p->plan[i];
         fprintf(f, "  worker %u%s", i, w->starts ? "" : " (to be spawned)");
         place_print(f, w);
-        fprintf(f, "%s%s\n", w->stubborn ? ", stubborn" : "", w->fails ? ", fails" : "");
+        fprintf(f, "%s%s", w->stubborn ? ", stubborn" : "", w->fails ? ", fails" : "");
+        sets_print(f, w);
+        fprintf(f, "\n");
         for (unsigned k = 0; k < w->ops; k++) {
             fprintf(f, "    %u.%u ", i, k);
             op_print(f, p, &w->op[k]);

@@ -17,7 +17,8 @@
 enum { WORKERS = 6, THINGS = 8, OPS = 12, CASES = 4 };
 
 /* Types of objects. The first two are no objects of the library: every program has one of each. */
-#define TYPES(X) X(time) X(task) X(semaphore) X(oneshot) X(token) X(mutex) X(rwlock) X(event) X(barrier) X(chan)
+#define TYPES(X) X(time) X(task) X(semaphore) X(oneshot) X(token) X(mutex) X(rwlock) X(event) X(barrier) X(chan) \
+    X(notify) X(once) X(broadcast) X(watch) X(rate)
 
 enum type_index {
 #define X(name) TYPE_##name,
@@ -30,20 +31,29 @@ enum type_index {
 #define KINDS(X)                                                                                                       \
     X(sleep, time, true) X(yield, time, false)                                                                         \
     X(spawn, task, false) X(join, task, true) X(abort, task, false) X(cancel_soon, task, false)                        \
-    X(panic, task, false) X(set_spawn, task, false) X(set_next, task, true) X(set_wait, task, false)                   \
-    X(set_abort, task, false) X(set_close, task, false)                                                                \
+    X(panic, task, false) X(set_spawn, task, false) X(set_try_spawn, task, false) X(set_next, task, true)              \
+    X(set_try_next, task, false) X(set_wait, task, false) X(set_abort, task, false) X(set_close, task, false)          \
     X(acquire, semaphore, true) X(try_acquire, semaphore, false) X(release, semaphore, false)                          \
-    X(semaphore_close, semaphore, false)                                                                               \
+    X(semaphore_close, semaphore, false) X(semaphore_limit, semaphore, false)                                          \
     X(oneshot_send, oneshot, false) X(oneshot_recv, oneshot, true) X(oneshot_try_recv, oneshot, false)                 \
     X(oneshot_drop, oneshot, false)                                                                                    \
     X(token_wait, token, true) X(token_cancel, token, false)                                                           \
     X(lock, mutex, true) X(try_lock, mutex, false) X(unlock, mutex, false)                                             \
+    X(cond_wait, mutex, false) X(cond_signal, mutex, false) X(cond_broadcast, mutex, false)                            \
     X(read_lock, rwlock, true) X(write_lock, rwlock, true) X(try_read_lock, rwlock, false)                             \
     X(try_write_lock, rwlock, false) X(rw_unlock, rwlock, false) X(downgrade, rwlock, false)                           \
     X(event_wait, event, true) X(event_set, event, false) X(event_clear, event, false)                                 \
-    X(barrier_wait, barrier, false)                                                                                    \
+    X(notified, notify, true) X(notify_one, notify, false) X(notify_last, notify, false) X(notify_all, notify, false)  \
+    X(barrier_wait, barrier, false) X(once, once, false)                                                               \
     X(send, chan, true) X(recv, chan, true) X(try_send, chan, false) X(try_recv, chan, false)                          \
-    X(recv_many, chan, false) X(chan_close, chan, false) X(chan_end, chan, false)
+    X(recv_many, chan, false) X(chan_close, chan, false) X(chan_end, chan, false)                                      \
+    X(reserve, chan, false) X(try_reserve, chan, false) X(send_reserved, chan, false) X(unreserve, chan, false) \
+    X(broadcast_send, broadcast, false) X(broadcast_recv, broadcast, true) X(broadcast_try_recv, broadcast, false)     \
+    X(broadcast_close, broadcast, false) X(subscribe, broadcast, false) X(no_subscriber, broadcast, false)             \
+    X(watch_set, watch, false) X(watch_get, watch, false) X(watch_peek, watch, false) X(changed, watch, true)          \
+    X(try_changed, watch, false) X(mark_changed, watch, false) X(mark_unchanged, watch, false)                         \
+    X(watch_close, watch, false) X(watch_again, watch, false) X(no_watcher, watch, false)                        \
+    X(rate, rate, true) X(try_rate, rate, false)
 
 enum kind_index {
 #define X(name, type, a_case) KIND_##name,
@@ -72,6 +82,8 @@ struct plan { /* of a worker */
     bool starts;    /* with the program; the others wait for somebody to spawn them */
     bool stubborn;  /* goes on when it was cancelled */
     bool fails;     /* returns a failure */
+    uint8_t limit;            /* of its sets, 0: none; as uvt_set_options */
+    bool fail_fast, discard;
     uint8_t ops;
     struct op op[OPS];
 };
@@ -81,6 +93,8 @@ struct program {
     uint8_t shards;
     uint32_t shuffle; /* of ready tasks; 0 off */
     bool unwatched;   /* nobody looks after it: when it is stuck, that is a deadlock */
+    bool family;      /* half of it is about tasks, and one worker starts: the others are most of them in its sets */
+    uint8_t fail_at;  /* which allocation fails once the first workers are spawned; 0: none */
     uint8_t things;
     struct {
         uint8_t type, n;

@@ -70,6 +70,12 @@ static void check_cancel(const struct worker *w, const struct op *op, int inner,
                uvt_err_name(outer));
 }
 
+static void scope_begin(uvt_scope_t *scope, const uvt_scope_options *o) {
+    int rc = uvt_scope_begin(scope, o);
+    if (starved(rc)) rc = uvt_scope_begin(scope, o); /* another shard's token takes memory */
+    HOLDS(rc == 0);
+}
+
 static int perform(struct worker *w, const struct op *op) {
     uvt_scope_t scope;
     uvt_scope_options o = { 0 };
@@ -86,7 +92,7 @@ static int perform(struct worker *w, const struct op *op) {
     model_unlock();
     if (!some) return 0;
 
-    if (op->wrap) HOLDS(uvt_scope_begin(&scope, &o) == 0);
+    if (op->wrap) scope_begin(&scope, &o);
     int taken, result;
     int rc = call(w, op, &taken, &result);
     int outer = op->wrap ? uvt_scope_end(&scope, rc) : rc;
@@ -114,13 +120,25 @@ static void worker_leaves(void *arg) {
     w->leaving = true;
     w->op = NULL;
     w->slots = 0;
+    bool asked = w->cancelling;
     model_unlock();
-    if (w->cancelling) uvt_test_cancel_at(0); /* if it asked for one that did not come: its record may be used again */
+    if (asked) uvt_test_cancel_at(0); /* if it asked for one that did not come: its record may be used again */
     for (unsigned i = 0; i < run.p->things; i++)
         if (run.thing[i].type->leave) run.thing[i].type->leave(w, &run.thing[i]);
     model_lock();
-    w->ended = true;
+    has_ended(w);
     model_unlock();
+}
+
+/* Of a set's members no more live than it has room for. */
+static void check_crowd(const struct worker *w) {
+    unsigned live = 0;
+    if (!w->member || w->owner->plan->limit == 0) return;
+    for (unsigned i = 0; i < run.p->workers; i++) {
+        const struct worker *m = &run.worker[i];
+        live += m->owner == w->owner && m->member && m->started && !m->ended;
+    }
+    if (live > w->owner->plan->limit) broken("the set of worker %u has %u members", w->owner->index, live);
 }
 
 int worker_body(void *arg) {
@@ -129,17 +147,30 @@ int worker_body(void *arg) {
     model_lock();
     if (w->started) broken("worker %u begins again", w->index);
     w->started = true;
+    check_crowd(w);
     model_unlock();
-    HOLDS(uvt_defer(worker_leaves, w) == 0);
+    rc = uvt_defer(worker_leaves, w);
+    if (starved(rc)) rc = uvt_defer(worker_leaves, w);
+    HOLDS(rc == 0);
     for (unsigned i = 0; i < w->plan->ops && status != UV_ECANCELED; i++) {
         rc = perform(w, &w->plan->op[i]);
         if (rc == UV_ECANCELED && !w->plan->stubborn && uvt_cancelled()) status = UV_ECANCELED;
     }
     model_lock();
-    w->leaving = true;
-    w->status = status;
+    returns(w, status);
     model_unlock();
     return status;
+}
+
+/* It will never run. */
+void worker_dropped(void *arg) {
+    struct worker *w = arg;
+    model_lock();
+    if (w->started || !starved(UV_ENOMEM)) broken("worker %u did not run", w->index);
+    w->started = true;
+    returns(w, UV_ENOMEM);
+    has_ended(w);
+    model_unlock();
 }
 
 /* ---- the main task ---- */
@@ -156,6 +187,7 @@ static void objects_open(void) {
 
 static void objects_close(void *arg) {
     (void)arg;
+    uvt_test_fail_alloc(0);
     for (unsigned i = 0; i < run.p->workers; i++)
         if (run.worker[i].known && !run.worker[i].ended) broken("worker %u has outlived its owner", i);
     for (unsigned i = 0; i < run.p->things; i++)
@@ -176,7 +208,8 @@ static void spawn_starters(void) {
         if (starts) w->claimed = true;
         model_unlock();
         if (!starts) continue;
-        HOLDS(uvt_spawn_opts(&task, worker_body, w, &(uvt_task_options){ .place = worker_place(w) }) == 0);
+        uvt_task_options options = worker_options(w);
+        HOLDS(uvt_spawn_opts(&task, worker_body, w, &options) == 0);
         model_lock();
         w->task = task;
         w->known = true;
@@ -220,6 +253,7 @@ static int main_task(void *arg) {
     HOLDS(uvt_defer(objects_close, NULL) == 0);
     objects_open();
     spawn_starters();
+    uvt_test_fail_alloc(run.p->fail_at);
     if (!run.p->unwatched) {
         HOLDS(uvt_sleep(AN_HOUR) == 0);
         model_lock();

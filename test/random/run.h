@@ -24,7 +24,7 @@ struct thing;
 struct element { /* what goes through channels */
     uint32_t index, check;
 };
-enum { MANY = 4 };
+enum { MANY = 4, LIMITS = 8 };
 
 /* One call, or one case of a select. */
 struct slot {
@@ -33,6 +33,7 @@ struct slot {
     struct thing *thing;
     unsigned n;
     bool armed;     /* prepared and not done: it may wait */
+    bool fits;      /* prepare has found what done is to judge by */
     uint64_t began; /* stamp */
     uint64_t since; /* ms of uvt_now */
     struct worker *other; /* whom it is about */
@@ -59,18 +60,40 @@ struct kind {
 /* What a worker holds of a thing. */
 struct grip {
     unsigned held;   /* permits, locks */
-    uvt_chan_t chan; /* its handle ... */
-    unsigned closed; /* ... and the ends of it that it has closed */
+    unsigned closed; /* ends of its handles that it has closed */
+    union {          /* its handles */
+        uvt_chan_t chan;
+        struct {
+            uvt_broadcast_t sender;
+            uvt_subscriber_t subscriber;
+            uint64_t at; /* how many elements it has had, lost ones included */
+        };
+        struct {
+            uvt_watch_t setter;
+            uvt_watcher_t watcher;
+            unsigned value;                /* that it has read last */
+            uint64_t saw_began, saw_ended; /* when it did: stamps */
+            bool marked;                   /* as not seen */
+        };
+    };
 };
 
 struct thing {
     unsigned index, n;
     const struct type *type;
     bool closed; /* it was closed for good: waiters are told */
+    unsigned senders, receivers; /* open ends of handles, of things that have such */
     union {
         struct {
             uvt_semaphore_t it;
             unsigned held; /* by all workers */
+            unsigned limit;
+            struct {       /* limits there were before */
+                unsigned limit;
+                uint64_t until; /* stamp */
+            } was[LIMITS];
+            unsigned changes;
+            bool bounded, changing;
         } semaphore;
         struct {
             uvt_oneshot_t *it;
@@ -83,6 +106,7 @@ struct thing {
         } token;
         struct {
             uvt_mutex_t mutex;
+            uvt_cond_t cond; /* the mutex's */
             uvt_rwlock_t rw;
             struct worker *writer; /* or who has the mutex */
             unsigned readers;
@@ -92,14 +116,35 @@ struct thing {
             unsigned sets; /* that have begun */
         } event;
         struct {
+            uvt_notify_t it;
+            bool kept; /* surely, for the next */
+        } notify;
+        struct {
+            uvt_once_t it;
+            const struct worker *runner;
+            bool done;
+            int result;
+        } once;
+        struct {
+            uvt_rate_t it;
+            unsigned tokens, period, burst;
+            uint64_t least, most, at; /* in the bucket, tokens times period; at that ms */
+            uint64_t moved_up;        /* ms when somebody left the line last */
+        } rate;
+        struct {
             uvt_barrier_t it;
             unsigned through, leaders;
         } barrier;
         struct {
-            uvt_chan_t it;               /* the main task's */
-            unsigned senders, receivers; /* handles with that end */
+            uvt_chan_t it;     /* the main task's */
+            unsigned reserved; /* permits that workers know to have */
             bool ended;
         } chan;
+        struct {
+            uvt_broadcast_t it; /* the main task's */
+            unsigned begun, sent;
+        } broadcast;
+        uvt_watch_t watch; /* the same */
     };
 };
 
@@ -119,10 +164,12 @@ struct worker {
     bool set_open;            /* only the worker itself looks */
     bool claimed, known;      /* somebody spawns it; has spawned it */
     bool member, joining, joined; /* joined: its result was taken */
+    unsigned sets;            /* that it has opened; of a member: ... */
+    unsigned of_set;          /* ... in which of its owner's it is */
+    bool member_failed, member_has; /* of its set that is open: perhaps, surely */
     bool started, leaving, ended; /* body began; returned; has cleaned up */
     bool cancelling, cancelled;   /* perhaps; surely */
-    bool cut;                 /* its set is being closed: perhaps cancelled */
-    bool panicked;
+    bool panicked;            /* status is UVT_EPANIC */
     int status;               /* what it returned, once leaving */
     const struct op *op;      /* what it is at; NULL between two */
     uint64_t op_since;        /* ms */
@@ -131,11 +178,22 @@ struct worker {
     struct grip grip[THINGS];
 };
 
+/* told.c */
+enum telling { TOLD_ONE, TOLD_LAST, TOLD_ALL, /* and who heard: */ TOLD_ALONE, TOLD_WITH_ALL };
+struct told {
+    const struct thing *thing;
+    enum telling how;
+    uint64_t began, at, ms; /* stamps: of the slot, of the telling; time of the telling */
+};
+enum { TELLINGS = WORKERS * OPS * CASES };
+
 extern struct run {
     const struct program *p;
     struct thing thing[THINGS];
     struct worker worker[WORKERS];
     bool deadlocked; /* everything was cancelled for it */
+    struct told told[TELLINGS];
+    unsigned tellings;
 } run;
 
 #define X(name, type, a_case) extern const struct kind kind_##name;
@@ -144,9 +202,34 @@ KINDS(X)
 extern const struct kind *const kinds[KINDS_COUNT];
 extern const struct type *const types[TYPES_COUNT];
 
-/* What a worker is spawned with: its body, and where. */
+/* What kinds have in common. prepare: of those that can always be done. done: of those that never fail or wait. */
+bool always(struct slot *s);
+void must_succeed(struct slot *s, int rc);
+/* An earlier case of the same select is the same. */
+bool repeated(const struct slot *s);
+/* ... those of handles with two ends: the worker closes some, n & UVT_BOTH; it waits for there being no receiver. */
+bool close_prepare(struct slot *s);
+void no_reader_done(struct slot *s, int rc);
+bool no_reader_possible(const struct slot *s);
+void ends_closed(struct thing *t, struct grip *g, unsigned ends);
+/* ... and those that spawn. */
+bool spawn_prepare(struct slot *s);
+void spawn_done(struct slot *s, int rc);
+/* Whether some child of the worker, or a child's child, has ended with this failure. */
+bool failure_of_child(const struct worker *w, int status);
+/* It was not spawned after all. */
+void unspawned(struct worker *w);
+/* A worker returns that status, or panics; has cleaned up. */
+void returns(struct worker *w, int status);
+void has_ended(struct worker *w);
+
+/* The code is that of the allocation that was to fail: the call has had no effect. Says so once. */
+bool starved(int rc);
+
+/* What a worker is spawned with: its body, and where; what is called when there is no memory to run it. */
 int worker_body(void *worker);
-int worker_place(const struct worker *w);
+void worker_dropped(void *worker);
+uvt_task_options worker_options(const struct worker *w);
 /* With the lock held: the result that somebody got of it. */
 void check_result(struct worker *w, const uvt_result *r);
 
@@ -180,6 +263,14 @@ unsigned check_stuck(void);
 const struct slot *next_waiting(const struct thing *t, const struct worker *but, const struct slot *after);
 /* One shard only: what the model knows is exact between two suspensions. */
 bool exact(void);
+
+/* The slot is about to tell others, has been told (told.c). */
+void tells(const struct slot *s, enum telling how);
+void hears(const struct slot *s);
+/* Nothing moves: the slot should have been told of something that was told since it waits. */
+bool was_told(const struct slot *s);
+/* Somebody was told, or the next one is to be. */
+bool ever_told(const struct thing *t);
 
 static inline struct grip *grip(const struct slot *s) {
     return &s->w->grip[s->thing->index];
