@@ -120,9 +120,7 @@ static void worker_leaves(void *arg) {
     w->leaving = true;
     w->op = NULL;
     w->slots = 0;
-    bool asked = w->cancelling;
     model_unlock();
-    if (asked) uvt_test_cancel_at(0); /* if it asked for one that did not come: its record may be used again */
     for (unsigned i = 0; i < run.p->things; i++)
         if (run.thing[i].type->leave) run.thing[i].type->leave(w, &run.thing[i]);
     model_lock();
