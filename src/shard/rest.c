@@ -6,9 +6,10 @@
  *
  * Without spin_us it lingers where that has lately paid: a wake-up costs some 20 us, a loop that has sent a message to
  * another and goes to sleep pays two of them for each answer. So if it slept for less than PROMPT_US after its last
- * messages, it looks for the next answer for LINGER_US first. When that is in vain it lets the next occasions pass, twice
- * as many each time. A shard that sends nothing sleeps at once, and so does everybody where there are more shards than
- * cores.
+ * messages, it looks for the next answer for LINGER_US first. When that is in vain it lets the next occasions pass,
+ * twice as many each time. A shard that sends nothing sleeps at once, and so does everybody where there are more
+ * shards than cores. It gives the processor to nobody meanwhile: where others want it they would keep it for longer
+ * than a wake-up takes.
  *
  * Who goes to sleep says so first (hungry, ASLEEP) and looks again then, and who has something to give puts it down
  * first and looks then who sleeps: so one of the two sees the other.
