@@ -237,8 +237,9 @@ static void send_reserved_done(struct slot *s, int rc) {
     if (rc != 0 && !(rc == UV_EINVAL && !s->fits) && !may_be_closed(s, rc, UVT_SEND)) wrong(s, rc);
 }
 
+/* One more than there are is refused. */
 static bool unreserve_prepare(struct slot *s) {
-    s->n %= 4;
+    s->n = 1 + s->n % (grip(s)->held + 1);
     permits_off(s, s->n);
     return true;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Semaphores, oneshots and tokens. Of a semaphore: what is free and what is held is what it was made with, or its limit
- * since, and the oldest waiter is one that cannot be served. Of a oneshot: what was sent arrives, once. Of a token: waiters
- * return when it is cancelled, and then only.
+ * Semaphores, oneshots and tokens. Of a semaphore: what is free and what is held is what it was made with, or its
+ * limit since, and the oldest waiter is one that cannot be served. Of a oneshot: what was sent arrives, once. Of a
+ * token: waiters return when it is cancelled, and then only.
  */
 #include "run.h"
 
