@@ -44,9 +44,15 @@ static bool kind_of(unsigned type, unsigned n, bool a_case, uint8_t *kind) {
     return true;
 }
 
+/* Time and tasks are things, too, but half as often. */
+static unsigned thing_of(const struct program *p, unsigned n) {
+    n %= 2u * p->things - 2;
+    return n < p->things ? n : n - p->things + 2;
+}
+
 static bool make_act(struct reader *r, const struct program *p, struct act *a, bool a_case) {
     unsigned thing = take(r), which = take(r);
-    a->thing = (uint8_t)(p->family && thing >= 128 ? 1 : thing % p->things);
+    a->thing = (uint8_t)(p->family && thing >= 128 ? 1 : thing_of(p, thing));
     a->n = take(r);
     if (p->family && thing >= 192 && !a_case) {
         a->kind = thing & 1 ? KIND_set_spawn : KIND_set_try_spawn;
@@ -108,7 +114,8 @@ void program_make(struct program *p, const uint8_t *bytes, size_t size) {
     p->thing[0].type = TYPE_time;
     p->thing[1].type = TYPE_task;
     p->things = 2;
-    for (unsigned wanted = 1 + below(&r, THINGS - 2); p->things < 2 + wanted; p->things++) {
+    unsigned some = take(&r); /* many programs are about one thing or two, or it would rarely be in a tight spot */
+    for (unsigned wanted = 1 + (some < 128 ? some % 2 : some % (THINGS - 2)); p->things < 2 + wanted; p->things++) {
         p->thing[p->things].type = (uint8_t)(2 + below(&r, TYPES_COUNT - 2));
         p->thing[p->things].n = take(&r);
     }

@@ -36,13 +36,31 @@ static size_t capacity(const struct thing *t) {
     return t->n == ANY_CAPACITY - 1 ? UVT_UNBOUNDED : t->n;
 }
 
-/* All of one moment, on whatever shard; and what is reserved for sure. */
+/* Slots that one who waits to send is in line for; 0: it does not. */
+static unsigned wants(const struct slot *s) {
+    return s->kind == &kind_send ? 1 : s->kind == &kind_reserve ? s->n : 0;
+}
+
+static unsigned most_wanted(const struct thing *t) {
+    unsigned most = 0;
+    for (const struct slot *o = next_waiting(t, NULL, NULL); o; o = next_waiting(t, NULL, o))
+        if (wants(o) > most) most = wants(o);
+    return most;
+}
+
+/* All of one moment, on whatever shard: what is reserved for sure, and nobody waits for what is there. */
 static void check_room(const struct slot *s) {
     uvt_chan_stats_t stats;
     if (uvt_chan_stats(handle(s), &stats) < 0) return; /* closed */
     if (stats.reserved > stats.capacity || stats.len > stats.capacity - stats.reserved)
         broken("chan%u: %u elements and %u permits", s->thing->index, (unsigned)stats.len, (unsigned)stats.reserved);
     HOLDS(stats.reserved >= s->thing->chan.reserved);
+    size_t room = stats.capacity - stats.reserved - stats.len;
+    bool for_all = stats.capacity > 0 && room >= most_wanted(s->thing);
+    if ((stats.waiting_senders && for_all) || (stats.waiting_receivers && stats.len))
+        broken("chan%u: %u elements, %u permits, and %u senders and %u receivers wait", s->thing->index,
+               (unsigned)stats.len, (unsigned)stats.reserved, (unsigned)stats.waiting_senders,
+               (unsigned)stats.waiting_receivers);
 }
 
 /* Others wait to send: who does not wait does not barge in. (Without capacity it may meet one that also receives.) */
@@ -141,20 +159,12 @@ static const struct slot *waits_in(const struct slot *s, const struct kind *kind
     return NULL;
 }
 
-/* Slots that one who waits to send is in line for; 0: it does not. */
-static unsigned wants(const struct slot *s) {
-    return s->kind == &kind_send ? 1 : s->kind == &kind_reserve ? s->n : 0;
-}
-
 /* There is room for the oldest in line; on several shards, where that one is not known, for everybody. */
 static bool room(const struct thing *t) {
     const struct slot *oldest = NULL;
-    unsigned most = 0;
-    for (const struct slot *o = next_waiting(t, NULL, NULL); o; o = next_waiting(t, NULL, o)) {
+    for (const struct slot *o = next_waiting(t, NULL, NULL); o; o = next_waiting(t, NULL, o))
         if (wants(o) && (!oldest || o->began < oldest->began)) oldest = o;
-        if (wants(o) > most) most = wants(o);
-    }
-    return queued(t) + t->chan.reserved + (exact() ? wants(oldest) : most) <= capacity(t);
+    return queued(t) + t->chan.reserved + (exact() ? wants(oldest) : most_wanted(t)) <= capacity(t);
 }
 
 static bool send_possible(const struct slot *s) {
@@ -237,8 +247,9 @@ static void send_reserved_done(struct slot *s, int rc) {
     if (rc != 0 && !(rc == UV_EINVAL && !s->fits) && !may_be_closed(s, rc, UVT_SEND)) wrong(s, rc);
 }
 
+/* One more than there are is refused. */
 static bool unreserve_prepare(struct slot *s) {
-    s->n %= 4;
+    s->n = 1 + s->n % (grip(s)->held + 1);
     permits_off(s, s->n);
     return true;
 }

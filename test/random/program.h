@@ -27,7 +27,9 @@ enum type_index {
     TYPES_COUNT
 };
 
-/* What a worker can do: name, type of the object that it is done with, and whether it can be a case of a select. */
+/* What a worker can do: name, type of the object that it is done with, and whether it can be a case of a select. Not
+ * here: what takes real time (streams, blocking jobs, and the cases of accepting and reading), and sleeping until a
+ * time, of which sleeping for a time is made. */
 #define KINDS(X)                                                                                                       \
     X(sleep, time, true) X(yield, time, false)                                                                         \
     X(spawn, task, false) X(join, task, true) X(abort, task, false) X(cancel_soon, task, false)                        \
