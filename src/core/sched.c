@@ -41,12 +41,13 @@ static void push(uvt__queue *q, uvt__task *t) {
 }
 
 /* With many tasks the stack of the one that runs next is not in the first-level cache: it is asked for as
- * early as it is known, a few dozen nanoseconds ahead. */
+ * early as it is known, a few dozen nanoseconds ahead: the frames of a wait, four lines of them. */
 static inline void fetch_stack(const uvt__task *t) {
     uintptr_t sp = (uintptr_t)t->sp; /* 0 for one that has not started: a prefetch of nothing is harmless */
     __builtin_prefetch((void *)sp, 1);
     __builtin_prefetch((void *)(sp + 64), 1);
     __builtin_prefetch((void *)(sp + 128), 1);
+    __builtin_prefetch((void *)(sp + 192), 1);
 }
 
 static uvt__task *pop(uvt__queue *q) {
