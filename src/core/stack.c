@@ -62,6 +62,7 @@
 #define COLOUR_STEP 192
 #define DESCRIPTOR 128
 #define NAP_MS 20 /* a sleep of the loop from which on it pays to give pages back */
+#define BUSY_MS 1000 /* without one they are given back after so long */
 #define AT_A_TIME 64 /* slabs that are cleaned or unmapped between two polls, some 5 ms */
 #define KEEP ((size_t)16 << 10) /* bytes below the top that a cached stack may keep */
 
@@ -71,6 +72,7 @@ struct uvt__slab {
     char *base;
     uint64_t free;                 /* bit per stack that is neither in use nor in the cache */
     uint64_t dirty;                /* of those, the ones that hold pages */
+    uint64_t dirtied_at;           /* when the last of them came, ms of uv_now */
     bool guarded;
 };
 
@@ -260,7 +262,7 @@ uvt__stack *uvt__stack_get(uvt__shard *s, size_t size, int *err) {
 }
 
 /* Back to its slab, pages and all. */
-static void discard(uvt__stack *st) {
+static void discard(const uvt__shard *s, uvt__stack *st) {
     struct uvt__slab *sl = st->slab;
     uvt__stack_class *c = sl->cls;
     unsigned i = st->index;
@@ -271,6 +273,7 @@ static void discard(uvt__stack *st) {
     }
     sl->free |= (uint64_t)1 << i;
     sl->dirty |= (uint64_t)1 << i;
+    sl->dirtied_at = uv_now(s->loop);
     c->dirty = true;
 }
 
@@ -284,7 +287,7 @@ void uvt__stack_put(uvt__shard *s, uvt__stack *st) {
     __asan_unpoison_memory_region(st->low, (size_t)((char *)st->top - (char *)st->low));
 #endif
     if (c->cached >= s->opt.stack_cache) {
-        discard(st);
+        discard(s, st);
         return;
     }
     st->next = c->cache;
@@ -304,8 +307,9 @@ static void clean(struct uvt__slab *sl) {
     }
 }
 
-/* Up to so many slabs; what is left of that. */
-static unsigned trim_class(uvt__stack_class *c, unsigned slabs) {
+/* Up to so many slabs, of those in use only what was dirtied before then (ms): the others may be free altogether soon.
+ * Returns what is left of the number. */
+static unsigned trim_class(uvt__stack_class *c, unsigned slabs, uint64_t before) {
     /* Last in first out: what was in use since the last time is in front. */
     unsigned deep = c->cached - c->shallow;
     for (uvt__stack *st = c->cache; deep > 0; st = st->next, deep--) {
@@ -318,7 +322,10 @@ static unsigned trim_class(uvt__stack_class *c, unsigned slabs) {
     /* Full slabs are at the back. */
     for (struct uvt__slab *sl = c->slabs.next, *next; sl != &c->slabs && sl->free; sl = next) {
         next = sl->next;
-        if (sl->free != c->all && !sl->dirty) continue;
+        if (sl->free != c->all && (!sl->dirty || sl->dirtied_at > before)) {
+            c->dirty |= sl->dirty != 0;
+            continue;
+        }
         if (slabs == 0) {
             c->dirty = true;
             return 0;
@@ -331,12 +338,13 @@ static unsigned trim_class(uvt__stack_class *c, unsigned slabs) {
 }
 
 void uvt__stacks_trim(uvt__shard *s) {
-    uint64_t now = uv_now(s->loop), next = uvt__wheel_next(&s->wheel);
-    bool due = false;
+    uint64_t now = uv_now(s->loop);
+    bool due = false, naps = uvt__wheel_next(&s->wheel) >= now + NAP_MS;
     for (uvt__stack_class *c = s->classes; c; c = c->next) due |= c->dirty || c->shallow < c->cached;
-    if (!due || (next < now + NAP_MS && now < s->trimmed_at + 1000)) return;
+    if (due && !naps && now < s->trimmed_at + BUSY_MS) return;
     unsigned slabs = AT_A_TIME;
-    for (uvt__stack_class *c = s->classes; c; c = c->next) slabs = trim_class(c, slabs);
+    uint64_t before = naps ? now : now > BUSY_MS ? now - BUSY_MS : 0;
+    for (uvt__stack_class *c = s->classes; c && due; c = c->next) slabs = trim_class(c, slabs, before);
     if (slabs > 0) s->trimmed_at = now;
     else uvt__keep_turning(s); /* and goes on after the poll */
 }
@@ -348,7 +356,7 @@ void uvt__stacks_release(uvt__shard *s, bool keep_used) {
         for (uvt__stack *st = c->cache, *n; st; st = n) {
             n = st->next;
             s->stats.stacks_cached--;
-            discard(st);
+            discard(s, st);
         }
         while (c->slabs.next != &c->slabs) {
             struct uvt__slab *sl = c->slabs.next;

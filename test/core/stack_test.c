@@ -275,6 +275,51 @@ UVT_TEST_REAL(stacks_of_a_burst_are_given_back_when_the_loop_idles) {
     uvt_token_unref(stop);
 }
 
+#define HALVES 256
+static bool ended[HALVES];
+
+static int parks_as(void *arg) {
+    char here;
+    unsigned i = parked++;
+    burst[i] = &here;
+    int rc = uvt_token_wait(arg);
+    ended[i] = true;
+    return rc;
+}
+
+static unsigned resident_ended(void) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < HALVES; i++) n += ended[i] && resident(burst[i]);
+    return n;
+}
+
+static int every_other_ends(void *arg) {
+    uvt_token_t *stop[2];
+    uvt_set_t set;
+    CHECK_EQ(uvt_token_new(&stop[0], NULL), 0);
+    CHECK_EQ(uvt_token_new(&stop[1], NULL), 0);
+    CHECK_EQ(uvt_set_open(&set, &(uvt_set_options){ .discard = true }), 0);
+    for (int i = 0; i < HALVES; i++) CHECK_EQ(uvt_set_spawn(&set, parks_as, stop[i % 2]), 0);
+    while (parked < HALVES) CHECK_EQ(uvt_yield(), 0);
+    uint64_t began = uvt_now();
+    CHECK_EQ(uvt_token_cancel(stop[0], NULL), 0);
+    for (int i = 0; i < 20; i++) CHECK_EQ(uvt_sleep(1), 0); /* real: the loop has something to do all the time */
+    unsigned left = resident_ended();
+    if (uvt_now() - began < 900) CHECK_EQ(left, HALVES / 2); /* on a machine that stood still for a second: less */
+    CHECK_EQ(uvt_sleep(200), 0); /* and here it has not */
+    CHECK_IN(resident_ended(), 0, 1 + 1); /* the one in the cache */
+    CHECK_EQ(uvt_token_cancel(stop[1], NULL), 0);
+    CHECK_EQ(uvt_set_close(&set), 0);
+    uvt_token_unref(stop[0]);
+    uvt_token_unref(stop[1]);
+    return arg != NULL;
+}
+
+/* Their slabs may be free altogether soon, which is cheaper to give back. */
+UVT_TEST_PLAIN(stacks_among_others_in_use_are_given_back_when_the_loop_idles_and_not_at_once) {
+    CHECK_EQ(uvt_run(every_other_ends, NULL, &(uvt_options){ .stack_cache = 1 }), 0);
+}
+
 /* ---- the processor's state ---- */
 
 /* The rounding mode, 0..3 with 0 "to nearest", in the unit's own words: fesetround would need libm. */
