@@ -362,8 +362,7 @@ case $ROUNDS$SECS in *[!0-9]*) die "ROUNDS and SECS are whole numbers" ;; esac
 [ "$SECS" -ge 1 ] || SECS=1
 all="spawn_join set_next yield sem sleepers delayed echo http blocking_seq blocking_flight fs_under_load parallel"
 all="$all pingpong pingpong_spin pingpong_sleep spawn_any imbalance chan_1 chan_2 chan_2_spin chan_2_sleep pingpong1"
-all="$all select mutex mutex_1000"
-all="$all cancel timeout timeout_armed"
+all="$all select mutex mutex_1000 cancel timeout timeout_armed"
 # shellcheck disable=SC2086
 [ $# -gt 0 ] || set -- $all
 for w in "$@"; do
@@ -372,7 +371,8 @@ for w in "$@"; do
     echo | echo_64x64 | echo_1024x64 | echo_64x16k | http) ;;
     blocking_seq | blocking_flight | fs_under_load | parallel) ;;
     pingpong | pingpong_spin | pingpong_sleep | spawn_any | imbalance) ;;
-    chan_1 | chan_2 | chan_2_spin | chan_2_sleep | pingpong1 | select | mutex | mutex_1000 | cancel | timeout | timeout_armed) ;;
+    chan_1 | chan_2 | chan_2_spin | chan_2_sleep | pingpong1 | select | mutex | mutex_1000) ;;
+    cancel | timeout | timeout_armed) ;;
     *) die "no workload $w; there are $all" ;;
     esac
 done

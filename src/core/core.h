@@ -295,8 +295,8 @@ struct uvt__shard {
     uvt__msg *inbox;          /* messages taken and not run yet */
     bool many;                /* group->n > 1 */
     bool asleep;              /* the mailbox's mark may be ASLEEP (shard/rest.c) */
-    bool sent;                /* a message to another shard since it slept last */
     struct uvt__linger {      /* looking for the answer before it sleeps (shard/rest.c) */
+        bool sent;            /* a message to another shard since it slept last */
         bool prompt;          /* the last sleep after a message of ours was short */
         uint8_t vain;         /* how often in a row it has looked in vain, up to a bound */
         uint8_t skip;         /* occasions to let pass for that */

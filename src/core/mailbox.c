@@ -72,7 +72,7 @@ int uvt__post_embedded(uvt_runtime_t *m, uvt__msg *msg) {
     } while (!atomic_compare_exchange_weak(&m->head, &head, msg));
     if (head == ASLEEP) wake(m);
     uvt__shard *s = uvt__here();
-    if (s) s->sent = true;
+    if (s) s->linger.sent = true;
     return 0;
 }
 

@@ -40,8 +40,8 @@ static void push(uvt__queue *q, uvt__task *t) {
     q->count++;
 }
 
-/* With many tasks the stack of the one that runs next is not in the first-level cache: it is asked for as
- * early as it is known, a few dozen nanoseconds ahead: the frames of a wait, four lines of them. */
+/* With many tasks the stack of the one that runs next is not in the first-level cache. The frames of a wait, four
+ * lines of it, are asked for as early as the task is known, a few dozen nanoseconds ahead. */
 static inline void fetch_stack(const uvt__task *t) {
     uintptr_t sp = (uintptr_t)t->sp; /* 0 for one that has not started: a prefetch of nothing is harmless */
     __builtin_prefetch((void *)sp, 1);

@@ -139,7 +139,7 @@ static bool spin(uvt__shard *s, uint64_t us) {
 
 static void linger(uvt__shard *s) {
     struct uvt__linger *l = &s->linger;
-    if (!s->sent || !l->prompt) return;
+    if (!l->sent || !l->prompt) return;
     if (l->skip > 0) {
         l->skip--;
         return;
@@ -163,8 +163,8 @@ static void fall_asleep(uvt__shard *s) {
     atomic_store(&m->rest.due, s->virtual_clock ? uvt__wheel_next(&s->wheel) : UVT_FOREVER);
     bool hungry = !uvt__any_naps(s);
     set_hungry(s, hungry);
-    s->linger.since = s->sent && s->group->lingers ? uv_hrtime() : 0;
-    s->sent = false;
+    s->linger.since = s->linger.sent && s->group->lingers ? uv_hrtime() : 0;
+    s->linger.sent = false;
     s->asleep = uvt__mailbox_doze(m);
     /* After saying it: see above. Whoever wanted to feed us before we slept had no one to wake. */
     if (s->asleep && (uvt__any_waits(s) || atomic_load(&m->any.hungry) != hungry)) get_up(s);

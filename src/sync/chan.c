@@ -189,7 +189,7 @@ static void stop_receiving(uvt__chan *c, uvt_chan_t *ch) {
 static void drop_all(uvt__chan *c, size_t n) {
     for (; n > 0 && c->drop; n--) {
         void *elem = c->head;
-        c->head = uvt__chan_next(c, c->head);
+        c->head = uvt__chan_after(c, c->head, 1);
         c->drop(elem);
     }
 }

@@ -116,10 +116,10 @@ static inline void uvt__chan_copy(const uvt__chan *c, void *to, const void *from
 
 /* ---- with the lock held ---- */
 
-/* The slot after p, round the ring; elements without bytes have no slots. */
-static inline char *uvt__chan_next(const uvt__chan *c, char *p) {
+/* The slot n after p, which lie side by side, round the ring; elements without bytes have no slots. */
+static inline char *uvt__chan_after(const uvt__chan *c, char *p, size_t n) {
     if (UNLIKELY(!p)) return NULL;
-    p += c->size;
+    p += n * c->size;
     return p == c->end ? c->ring : p;
 }
 
@@ -142,7 +142,7 @@ static inline size_t uvt__chan_room(const uvt__chan *c) {
 static inline void uvt__chan_put(uvt__chan *c, const void *elem) {
     if (UNLIKELY(c->rx.head != NULL) && uvt__chan_hand(c, elem)) return;
     uvt__chan_copy(c, c->tail, elem);
-    c->tail = uvt__chan_next(c, c->tail);
+    c->tail = uvt__chan_after(c, c->tail, 1);
     c->len++;
 }
 

@@ -33,7 +33,7 @@ static inline int take(uvt__chan *c, const uvt_chan_t *ch, void *elem) {
     if (UNLIKELY(!(ch->ends & UVT_RECV))) return UVT_ECLOSED;
     if (UNLIKELY(c->len == 0)) return c->capacity == 0 ? take_from_sender(c, elem) : nothing(c);
     uvt__chan_copy(c, elem, c->head);
-    c->head = uvt__chan_next(c, c->head);
+    c->head = uvt__chan_after(c, c->head, 1);
     made_room(c, 1);
     return 0;
 }
@@ -45,8 +45,7 @@ static size_t take_run(uvt__chan *c, char *elems, size_t n) {
         size_t side_by_side = (size_t)(c->end - c->head) / c->size;
         if (n > side_by_side) n = side_by_side;
         memcpy(elems, c->head, n * c->size);
-        c->head += n * c->size;
-        if (c->head == c->end) c->head = c->ring;
+        c->head = uvt__chan_after(c, c->head, n);
     }
     made_room(c, n);
     return n;
