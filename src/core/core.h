@@ -241,6 +241,15 @@ struct uvt__msg {
     bool embedded; /* the memory is part of something else: not freed after running */
 };
 
+/* Records of blocking jobs that are not in use (pool/records.c). */
+typedef struct uvt__job_store {
+    struct uvt__job *first, *last; /* those that go round, while round > 0 */
+    unsigned round;           /* so many */
+    struct uvt__job *others;
+    struct uvt__job_chunk *chunks;
+    void (*release)(uvt__shard *s); /* set with the first chunk; at the shard's end */
+} uvt__job_store;
+
 struct uvt__shard {
     uvt__task *current;       /* running task; NULL on the loop's own stack */
     int budget;               /* operations that may complete at once before the task has to yield */
@@ -289,6 +298,7 @@ struct uvt__shard {
     struct uvt__job *jobs;    /* both, for the pool to name. Set with the first one: reports those that have been out
                                  since before a time, or the end's beginning, and forgives them if told so */
     void (*jobs_overdue)(uvt__shard *s, uint64_t before, bool forgive);
+    uvt__job_store job_store;
     uvt_runtime_t *mailbox;
     uvt__group *group;        /* NULL when it is alone */
     uint64_t gid;             /* the same number for all shards of a group: objects remember it */

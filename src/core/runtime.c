@@ -138,6 +138,7 @@ static void shard_free(uvt__shard *s) {
     uvt__stacks_release(s, s->keep_stacks || s->jobs_forgiven > 0);
     if (s->root) uvt__set_free(s, s->root);
     uvt__records_release(s);
+    if (s->job_store.release) s->job_store.release(s);
     uvt__bell_free(&s->bell);
     if (s->loop_made) {
         int rc = uv_loop_close(&s->own_loop);

@@ -69,6 +69,10 @@ void uvt__crew_unlock(void) {
     uv_mutex_unlock(&lock);
 }
 
+static const uvt__item_kind *kind_of(const uvt__item *it) {
+    return it->lane == LANE_HELPERS ? &uvt__help_kind : &uvt__job_kind;
+}
+
 /* ---- slots ---- */
 
 /* In uv_run, so under the lock. */
@@ -206,7 +210,7 @@ static bool without_item(struct slot *me, uvt__item *done, bool stays) {
         count_spare();
     }
     uv_mutex_unlock(&lock);
-    bool more = done && done->kind->home(done);
+    bool more = done && kind_of(done)->home(done);
     for (int i = 0; looks && more && !any && i < LOOKS; i++) {
         sched_yield();
         any = uvt__lane_newcomers();
@@ -222,7 +226,7 @@ static bool without_item(struct slot *me, uvt__item *done, bool stays) {
 static void work(uv_work_t *req) {
     struct slot *me = req->data, *waiter = NULL;
     uvt__item *it, *done = NULL;
-    uint64_t now = uv_hrtime();
+    uint64_t now = uvt__lane_clock();
     bool stays = true, comes = true;
     uv_mutex_lock(&lock);
     me->state = ACTIVE;
@@ -233,7 +237,7 @@ static void work(uv_work_t *req) {
             if (!without_item(me, done, stays)) break;
             done = NULL;
             stays = comes = true;
-            now = uv_hrtime();
+            now = uvt__lane_clock();
             continue;
         }
         crew.busy++;
@@ -243,10 +247,10 @@ static void work(uv_work_t *req) {
         uv_mutex_unlock(&lock);
         wake(waiter);
         waiter = NULL;
-        if (done) done->kind->home(done);
-        const uvt__item_kind *kind = it->kind;
+        if (done) kind_of(done)->home(done);
+        const uvt__item_kind *kind = kind_of(it);
         kind->run(it);
-        now = uv_hrtime();
+        now = uvt__lane_clock();
         uv_mutex_lock(&lock);
         crew.busy--;
         done = kind->home ? it : NULL;
@@ -324,6 +328,7 @@ static int open_crew(void) {
     }
     static bool registered;
     if (!registered) registered = atexit(at_exit) == 0;
+    uvt__lane_start_clock();
     crew.open = true;
     uvt__pool_close = close_crew;
     uvt__pool_changed = reckon_anew;
@@ -334,7 +339,7 @@ static int open_crew(void) {
 
 int uvt__crew_submit(uvt__item *it) {
     it->copies = 1;
-    it->since = uv_hrtime();
+    it->since = uvt__lane_clock();
     uvt__lane_offer(it);
     if (!atomic_load(&crew.spare)) return 0;
     struct slot *waiter = NULL;
@@ -362,7 +367,7 @@ void uvt__crew_call(uvt__item *it, unsigned copies) {
     struct slot *waiter = NULL; /* there is one at most */
     uv_mutex_lock(&lock);
     if (crew.open && !crew.closing) {
-        it->copies = copies;
+        it->copies = (uint16_t)copies;
         uvt__lane_offer(it);
         for (unsigned i = 0; i < copies && call_one(&waiter) == 0; i++) {}
     }

@@ -62,16 +62,13 @@ static void run(uvt__item *it) {
         if (f.job->text) memcpy(f.job->text, f.work.message, size);
     }
     uvt__working = NULL;
-    atomic_store(&f.job->ended, true);
+    atomic_store_explicit(&f.job->item.ended, true, memory_order_release);
 }
-
-static void arrive(void *arg);
 
 /* The mailbox is there: its shard waits for the job, or the job holds it. */
 static bool go_home(uvt__job *job) {
     uvt_runtime_t *home = job->home;
-    job->msg = (uvt__msg){ .fn = arrive, .arg = job, .embedded = true };
-    bool one_of_many = job->one_of_many;
+    bool one_of_many = job->item.one_of_many;
     if (uvt__post_embedded(home, &job->msg) == 0) return one_of_many;
     if (job->drop) {
         uvt__crew_outside(true);
@@ -87,7 +84,7 @@ static bool home(uvt__item *it) {
     return go_home(job_of(it));
 }
 
-static const uvt__item_kind job_kind = { .run = run, .home = home };
+const uvt__item_kind uvt__job_kind = { .run = run, .home = home };
 
 /* ---- at home ---- */
 
@@ -104,7 +101,7 @@ void uvt__job_put(uvt__job *job) {
 void uvt__job_free(uvt__job *job) {
     if (!job) return;
     uvt__free(job->text);
-    uvt__free(job);
+    uvt__record_put(job);
 }
 
 static const char *place(const char *site) {
@@ -120,6 +117,7 @@ static void hold_home(uvt__job *job) {
     if (job->holds_home) return;
     job->holds_home = true;
     uvt__runtime_ref(job->home);
+    uvt__record_keep(job);
 }
 
 /* It is not among the shard's any more, which does not wait for it. */
@@ -167,7 +165,7 @@ static void overdue(uvt__shard *s, uint64_t before, bool forgive) {
             go_home(job);
             continue;
         }
-        if (atomic_load(&job->ended)) continue; /* its message is under way, or waits for us */
+        if (atomic_load(&job->item.ended)) continue; /* its message is under way, or waits for us */
         uvt__report(s, "shutdown: job %s (%s) still runs", name_of(job), place(job->site));
         job->named = true;
         job->forgiven = forgive;
@@ -190,7 +188,7 @@ static int cancel(uvt__shard *s, uvt__job *job) {
         return UVT_ABORT_DONE;
     }
     atomic_store(&job->cancelled, true);
-    if (!job->abandon || atomic_load(&job->ended)) return UVT_ABORT_LATER;
+    if (!job->abandon || atomic_load(&job->item.ended)) return UVT_ABORT_LATER;
     job->state = JOB_LEFT;
     hold_home(job);
     strike(s, job);
@@ -199,11 +197,11 @@ static int cancel(uvt__shard *s, uvt__job *job) {
 
 int uvt__job_submit(uvt__shard *s, uvt__job *job) {
     job->home = s->mailbox;
-    job->one_of_many = s->jobs_out >= MANY;
+    job->item.one_of_many = s->jobs_out >= MANY;
     int rc = uvt__crew_submit(&job->item);
     if (rc < 0) return rc;
     job->state = JOB_OUT;
-    job->submitted = s->virtual_clock ? s->clock : job->item.since / 1000000; /* as uvt__now */
+    job->submitted = s->end_began ? uvt__now(s) : 0;
     job->prev = NULL;
     job->next = s->jobs;
     if (s->jobs) s->jobs->prev = job;
@@ -275,19 +273,22 @@ static void take_in(uvt__shard *s) {
 }
 
 int uvt__job_new(uvt__job **out, uvt_fn fn, void *arg, const uvt_blocking_options *o, const char *site) {
-    uvt__lane *lane = uvt__lane_of(o ? o->lane : (uvt_lane_t){ 0 });
-    if (!fn || !lane || (o && o->abandon && !o->drop)) return UV_EINVAL;
+    uvt_lane_t lane = o ? o->lane : (uvt_lane_t){ LANE_DEFAULT };
+    if (!fn || !uvt__lane_exists(lane) || (o && o->abandon && !o->drop)) return UV_EINVAL;
     uvt__shard *s = uvt__here();
     if (s->jobs_out % OFTEN == OFTEN - 1) take_in(s);
-    uvt__job *job = uvt__alloc(sizeof *job);
+    uvt__job *job = uvt__record_get(s);
     if (!job) return UV_ENOMEM;
-    *job = (uvt__job){ .item = { .kind = &job_kind, .lane = lane },
+    struct uvt__job_chunk *chunk = job->chunk;
+    *job = (uvt__job){ .item = { .lane = (uint8_t)lane.index },
+                       .msg = { .fn = arrive, .arg = job, .embedded = true },
                        .behind = { .cancel = task_cancel, .end = task_end },
                        .fn = fn,
                        .arg = arg,
                        .drop = o ? o->drop : NULL,
                        .abandon = o && o->abandon,
-                       .site = site };
+                       .site = site,
+                       .chunk = chunk };
     *out = job;
     return 0;
 }

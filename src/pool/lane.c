@@ -11,49 +11,85 @@
  * All of it is under the crew's lock, except the entrance: there an item may be put at any time, and whoever has the
  * lock brings what is there into the lanes, in the order it came.
  */
+#include "core/arch/ticks.h"
 #include "pool/pool.h"
 #include <string.h>
 
-/* While there is work in the lanes, the entrance is left alone for so long: whoever brings many items would have to get
- * its cache line back for each. */
-#define NEWCOMERS_NS 20000
-
-enum { MADE_MAX = 32, LOOPS = 1 + MADE_MAX, HELPERS, LANES };
-
-struct uvt__lane {
+struct lane {
     uvt__item *head, *tail;
-    uvt__lane *next_turn;  /* valid while in_turn */
+    struct lane *next_turn; /* valid while in_turn */
     bool in_turn;
     unsigned limit;        /* 0 none */
     unsigned running, waiting;
     uint64_t started, dropped;
-    uint64_t waited, longest; /* ns */
+    uint64_t waited, longest; /* in uvt__lane_clock's units */
     char name[32];
 };
 
-static uvt__lane lanes[LANES]; /* 0 the default one, then those that were made, LOOPS, HELPERS */
-static _Alignas(64) atomic_int made; /* a lane is complete before it is counted */
-static uvt__lane *turns, *last_turn;
-/* The newest; each one's next is the one before it. Alone on its cache line, as everybody writes it. */
+static struct lane lanes[LANES];
+static struct lane *turns, *last_turn;
+/* Both alone on their cache lines: whoever brings an item reads the one and writes the other. */
 static struct {
-    _Alignas(64) _Atomic(uvt__item *) newest;
-    char rest[64 - sizeof(void *)];
-} entrance;
+    _Alignas(64) atomic_int made;             /* a lane is complete before it is counted */
+    _Alignas(64) _Atomic(uvt__item *) newest; /* in the entrance; each one's next is the one before it */
+    _Alignas(64) char end;
+} shared;
+static uint64_t looked; /* into the entrance last, by uvt__lane_clock */
+static struct times {
+    uint64_t ns, units; /* uv_hrtime and uvt__lane_clock at one moment */
+} beginning;
 
-uvt__lane *const uvt__lane_loops = &lanes[LOOPS];
-uvt__lane *const uvt__lane_helpers = &lanes[HELPERS];
+static int made(void) {
+    return atomic_load(&shared.made);
+}
 
-uvt__lane *uvt__lane_of(uvt_lane_t lane) {
-    return lane.index >= 0 && lane.index <= atomic_load(&made) ? &lanes[lane.index] : NULL;
+bool uvt__lane_exists(uvt_lane_t lane) {
+    return lane.index >= 0 && lane.index <= made();
+}
+
+/* ---- the clock ---- */
+
+/* To read the real one costs more than a lane. */
+uint64_t uvt__lane_clock(void) {
+    uint64_t ticks = uvt__ticks();
+    return ticks ? ticks : uv_hrtime();
+}
+
+/* Twice, as one may be interrupted between the two. */
+static struct times times_now(void) {
+    struct times best = { 0, 0 };
+    uint64_t shortest = UINT64_MAX;
+    for (int i = 0; i < 2; i++) {
+        uint64_t before = uvt__lane_clock(), ns = uv_hrtime(), units = uvt__lane_clock();
+        if (units - before < shortest) best = (struct times){ ns, units };
+        shortest = units - before;
+    }
+    return best;
+}
+
+void uvt__lane_start_clock(void) {
+    if (!beginning.ns) beginning = times_now();
+}
+
+uint64_t uvt__lane_moment(void) {
+    uint64_t ticks = uvt__ticks_moment();
+    return ticks ? ticks : 20000;
+}
+
+static uint64_t us_of(uint64_t units) {
+    struct times now = times_now();
+    if (units == 0 || now.units <= beginning.units) return 0;
+    double us = (double)(now.ns - beginning.ns) / 1e3;
+    return (uint64_t)((double)units / (double)(now.units - beginning.units) * us);
 }
 
 /* ---- turns ---- */
 
-static bool runnable(const uvt__lane *l) {
+static bool runnable(const struct lane *l) {
     return l->head && (l->limit == 0 || l->running < l->limit);
 }
 
-static void line_up(uvt__lane *l) {
+static void line_up(struct lane *l) {
     if (l->in_turn || !runnable(l)) return;
     l->in_turn = true;
     l->next_turn = NULL;
@@ -65,12 +101,12 @@ static void line_up(uvt__lane *l) {
 /* ---- items ---- */
 
 void uvt__lane_offer(uvt__item *it) {
-    it->next = atomic_load_explicit(&entrance.newest, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak(&entrance.newest, &it->next, it)) {}
+    it->next = atomic_load_explicit(&shared.newest, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak(&shared.newest, &it->next, it)) {}
 }
 
 static void enter(uvt__item *it) {
-    uvt__lane *l = it->lane;
+    struct lane *l = &lanes[it->lane];
     it->next = NULL;
     it->prev = l->tail;
     if (l->head) l->tail->next = it;
@@ -82,8 +118,8 @@ static void enter(uvt__item *it) {
 
 /* The reads are ordered with the crew's saying who is spare. */
 static void let_in(void) {
-    if (!atomic_load(&entrance.newest)) return;
-    uvt__item *it = atomic_exchange(&entrance.newest, NULL), *oldest = NULL;
+    if (!atomic_load(&shared.newest)) return;
+    uvt__item *it = atomic_exchange(&shared.newest, NULL), *oldest = NULL;
     for (uvt__item *before; it; it = before) {
         before = it->next;
         it->next = oldest;
@@ -96,17 +132,17 @@ static void let_in(void) {
 }
 
 bool uvt__lane_newcomers(void) {
-    return atomic_load_explicit(&entrance.newest, memory_order_relaxed) != NULL;
+    return atomic_load_explicit(&shared.newest, memory_order_relaxed) != NULL;
 }
 
 bool uvt__lane_wants(const uvt__item *it) {
-    const uvt__lane *l = it->lane;
+    const struct lane *l = &lanes[it->lane];
     let_in();
     return it->copies > 0 && (l->limit == 0 || l->running + l->waiting <= l->limit);
 }
 
 static void unlink_item(uvt__item *it) {
-    uvt__lane *l = it->lane;
+    struct lane *l = &lanes[it->lane];
     if (it->prev) it->prev->next = it->next;
     else l->head = it->next;
     if (it->next) it->next->prev = it->prev;
@@ -122,7 +158,7 @@ void uvt__lane_unlink(uvt__item *it) {
 
 void uvt__lane_drop(uvt__item *it) {
     uvt__lane_unlink(it);
-    it->lane->dropped++;
+    lanes[it->lane].dropped++;
 }
 
 static bool no_turns(void) {
@@ -140,13 +176,12 @@ bool uvt__lanes_idle(void) {
 }
 
 uvt__item *uvt__lane_take(uint64_t now) {
-    static uint64_t looked;
-    if (now - looked > NEWCOMERS_NS) {
+    if (now - looked > uvt__lane_moment()) { /* not each time: whoever brings many needs the entrance's line */
         looked = now;
         let_in();
     }
     if (uvt__lanes_idle()) return NULL;
-    uvt__lane *l = turns;
+    struct lane *l = turns;
     uvt__item *it = l->head;
     turns = l->next_turn;
     l->in_turn = false;
@@ -155,7 +190,7 @@ uvt__item *uvt__lane_take(uint64_t now) {
     it->inside++;
     l->running++;
     l->started++;
-    if (now > it->since) { /* it may have come after the clock was read */
+    if (now > it->since) { /* it may have come after the clock was read, or by another processor's counter */
         uint64_t waited = now - it->since;
         l->waited += waited;
         if (waited > l->longest) l->longest = waited;
@@ -165,48 +200,49 @@ uvt__item *uvt__lane_take(uint64_t now) {
 }
 
 void uvt__lane_leave(uvt__item *it) {
+    struct lane *l = &lanes[it->lane];
     it->inside--;
-    it->lane->running--;
-    line_up(it->lane);
+    l->running--;
+    line_up(l);
 }
 
 /* ---- public ---- */
 
-static uvt__lane *named(const char *name) {
-    for (int i = 1; i <= made; i++)
+static struct lane *named(const char *name) {
+    for (int i = 1; i <= made(); i++)
         if (strcmp(lanes[i].name, name) == 0) return &lanes[i];
     return NULL;
 }
 
-int uvt_lane_create(uvt_lane_t *lane, const char *name, unsigned limit) {
+int uvt_lane_create(uvt_lane_t *out, const char *name, unsigned limit) {
     char cut[sizeof lanes->name] = { 0 };
     int rc = 0;
-    if (!lane || !name || !*name) return UV_EINVAL;
+    if (!out || !name || !*name) return UV_EINVAL;
     strncpy(cut, name, sizeof cut - 1);
     uvt__crew_lock();
-    uvt__lane *l = named(cut);
-    if (!l && made == MADE_MAX) {
+    struct lane *l = named(cut);
+    if (!l && made() == LANES_MADE) {
         rc = UV_ENOSPC;
     } else if (!l) {
-        l = &lanes[made + 1];
+        l = &lanes[made() + 1];
         memcpy(l->name, cut, sizeof cut);
         l->limit = limit;
-        atomic_fetch_add(&made, 1);
+        atomic_fetch_add(&shared.made, 1);
     } else if (l->limit != limit) {
         rc = UV_EEXIST;
     }
-    if (rc == 0) lane->index = (int)(l - lanes);
+    if (rc == 0) out->index = (int)(l - lanes);
     uvt__crew_unlock();
     return rc;
 }
 
-int uvt_lane_stats_get(uvt_lane_t lane, uvt_lane_stats *out) {
-    const uvt__lane *l = uvt__lane_of(lane);
-    if (!out || !l) return UV_EINVAL;
+int uvt_lane_stats_get(uvt_lane_t which, uvt_lane_stats *out) {
+    if (!out || !uvt__lane_exists(which)) return UV_EINVAL;
+    const struct lane *l = &lanes[which.index];
     uvt__crew_lock();
     let_in();
     *out = (uvt_lane_stats){ .limit = l->limit, .running = l->running, .waiting = l->waiting, .started = l->started,
-                             .dropped = l->dropped, .waited_us = l->waited / 1000, .longest_us = l->longest / 1000 };
+                             .dropped = l->dropped, .waited_us = us_of(l->waited), .longest_us = us_of(l->longest) };
     uvt__crew_unlock();
     return 0;
 }

@@ -117,15 +117,14 @@ static void helpers_left(uvt__item *it) {
     uv_cond_signal(&CONTAINER_OF(it, loop, item)->none_inside);
 }
 
-static const uvt__item_kind help_kind = { .run = help, .left = helpers_left };
+const uvt__item_kind uvt__help_kind = { .run = help, .left = helpers_left };
 
 /* ---- the leader ---- */
 
 static int lead(void *arg) {
     loop *l = arg;
     l->outer = uvt__working;
-    l->item.kind = &help_kind;
-    l->item.lane = uvt__lane_helpers;
+    l->item.lane = LANE_HELPERS;
     bool helped = l->threads > 1 && UVT_UV(uv_cond_init(&l->none_inside)) == 0;
     if (helped) uvt__crew_call(&l->item, (unsigned)l->threads - 1);
     guarded(l, chunks);
@@ -166,7 +165,7 @@ static int run_loop(loop *l) {
         uvt__job *job;
         rc = uvt__job_new(&job, lead, l, NULL, t->site);
         if (rc == 0) {
-            job->item.lane = uvt__lane_loops;
+            job->item.lane = LANE_LOOPS;
             rc = uvt__job_await(job);
         }
     } else {

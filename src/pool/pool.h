@@ -13,7 +13,10 @@
 
 typedef struct uvt__item uvt__item;
 typedef struct uvt__job uvt__job;
-typedef struct uvt__lane uvt__lane;
+
+/* Lanes by number: the default one, those that were made, parallel loops of tasks, and loops' calls for helpers. The
+ * last two are counted nowhere. */
+enum { LANE_DEFAULT, LANES_MADE = 32, LANE_LOOPS, LANE_HELPERS, LANES };
 
 typedef struct uvt__item_kind {
     void (*run)(uvt__item *it);  /* on a thread of the pool, no lock held */
@@ -23,20 +26,25 @@ typedef struct uvt__item_kind {
                                     more like it are likely to come in a moment */
 } uvt__item_kind;
 
+/* What is in LANE_HELPERS calls for helpers, all else is a job. */
+extern const uvt__item_kind uvt__help_kind, uvt__job_kind;
+
 struct uvt__item {
     uvt__item *next, *prev; /* neighbours in its lane while copies > 0 */
-    const uvt__item_kind *kind;
-    uint64_t since;         /* uv_hrtime of its coming into the lane */
-    uvt__lane *lane;
-    unsigned copies;        /* threads wanted; 0: not in the lane */
-    unsigned inside;        /* threads at it */
+    uint64_t since;         /* uvt__lane_clock when it came into the lane */
+    uint16_t copies;        /* threads wanted; 0: not in the lane */
+    uint16_t inside;        /* threads at it */
+    uint8_t lane;
+    bool one_of_many;       /* a job whose shard had others out when it brought it */
+    atomic_bool ended;      /* a job whose fn has returned */
 };
 
-/* ---- lane.c: under the lock, but for the first and what says so ---- */
+/* ---- lane.c: under the lock, but for what says so ---- */
 
-uvt__lane *uvt__lane_of(uvt_lane_t lane);      /* NULL when there is none */
-extern uvt__lane *const uvt__lane_loops;       /* parallel loops of tasks; counted nowhere */
-extern uvt__lane *const uvt__lane_helpers;     /* loops' calls for helpers */
+uint64_t uvt__lane_clock(void);                /* what waiting is measured by. Needs no lock */
+uint64_t uvt__lane_moment(void);               /* some 20 us of it. Needs no lock */
+void uvt__lane_start_clock(void);              /* before the first item is taken */
+bool uvt__lane_exists(uvt_lane_t lane);        /* needs no lock */
 void uvt__lane_offer(uvt__item *it);           /* puts it into the entrance; needs no lock */
 bool uvt__lane_newcomers(void);                /* somebody is in the entrance; needs no lock */
 bool uvt__lane_wants(const uvt__item *it);     /* it waits, and a thread that came could begin it, or one before it */
@@ -58,34 +66,44 @@ void uvt__crew_call(uvt__item *it, unsigned copies); /* asks for that many threa
 void uvt__crew_outside(bool outside);
 void uvt__crew_dismiss(uvt__item *it, uv_cond_t *none_inside); /* no others; waits for those that are inside */
 
+/* ---- records.c: at home, but for what says so ---- */
+
+uvt__job *uvt__record_get(uvt__shard *s);      /* of a new job: only `chunk` is valid. NULL: no memory */
+void uvt__record_put(uvt__job *job);           /* at home, or where it holds its home; the job is over */
+void uvt__record_keep(uvt__job *job);          /* it has begun to hold its home */
+
 /* ---- job.c ---- */
 
 enum { JOB_NEW, JOB_OUT, JOB_DROPPED, JOB_LEFT };
 
+/* The thread touches the first cache line alone, msg.next included, unless something is unusual: to carry a line from
+ * processor to processor and back is most of what a job costs. */
 struct uvt__job {
     uvt__item item;
-    uvt__behind behind;   /* of task */
-    uvt__msg msg;         /* brings it home */
-    uvt_fn fn;
+    union {
+        uvt_fn fn;
+        int status;       /* when fn has returned; valid at home */
+    };
     void *arg;
+    uvt_runtime_t *home;  /* valid from submit on; a reference when holds_home */
+    uvt__msg msg;         /* brings it home */
+    char *text;           /* what it said when it panicked; may be NULL. Valid at home */
+    bool panicked;        /* valid at home */
+    atomic_bool cancelled; /* uvt_blocking_cancelled */
+    /* home's own */
+    uvt__behind behind;   /* of task */
+    uvt__task *task;      /* a stackless task that has not ended; or NULL */
+    struct uvt__job_wait *waiter; /* a task in uvt__job_await; NULL when there is none, or it has left */
+    uvt__job *next, *prev; /* neighbours among the shard's, while state is JOB_OUT; next among the spare ones */
     void (*drop)(void *arg); /* NULL: none */
     const char *site;
-    uvt_runtime_t *home;  /* valid from submit on; a reference when holds_home */
-    struct uvt__job_wait *waiter; /* a task in uvt__job_await; NULL when there is none, or it has left */
-    uvt__task *task;      /* a stackless task that has not ended; or NULL */
-    uvt__job *next, *prev; /* neighbours among the shard's, while state is JOB_OUT */
-    char *text;           /* what it said when it panicked; may be NULL. Valid at home */
-    int status;           /* valid at home */
+    uint64_t submitted;   /* ms, when the runtime's end had begun; else 0 */
+    struct uvt__job_chunk *chunk; /* the memory it lies in */
     uint8_t state;        /* home's view: not submitted, out, dropped while it waited, left by its task */
     bool abandon;         /* its task leaves it when cancelled */
-    bool panicked;        /* valid at home */
     bool holds_home;      /* the runtime may end before it */
-    bool one_of_many;     /* its shard had others out when it brought it */
     bool named, forgiven; /* the runtime's end has reported it, and does not wait for it */
-    uint64_t submitted;   /* ms */
     bool arrived;         /* it is home, and its task has not ended yet */
-    atomic_bool ended;    /* fn has returned */
-    atomic_bool cancelled; /* uvt_blocking_cancelled */
 };
 
 int uvt__job_new(uvt__job **out, uvt_fn fn, void *arg, const uvt_blocking_options *o, const char *site);
