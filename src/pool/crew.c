@@ -17,6 +17,13 @@
  * them, and on one cpu be interrupted by the thread (26,000 switches for 100,000 jobs). With few jobs it would be in
  * vain: their loop sleeps, and a thread that has yielded is interrupted when it wakes it (33 us a trip instead of 11).
  *
+ * Brief items are best left to one thread: it takes some 100 ns for each, and a second one would only make both of them
+ * wait for the lock and carry its cache lines from processor to processor (twice the time for 100,000 jobs). So while
+ * the last items were brief, a thread that comes to them or goes for its next one steps aside if another has just taken
+ * one. One thread stands by, that is, it naps and looks; when the other is stuck in a longer item it takes over, and
+ * then everybody does as usual again. The others leave. So an item that is wrongly thought to be brief costs those
+ * behind it some 200 us, once.
+ *
  * Items come without the lock while no thread is to be called. That no item is overlooked: who brings one puts it into
  * the lanes' entrance and then looks whether a thread has to be called (spare); a slot that comes, leaves or goes to
  * sleep says so first and then looks into the entrance.
@@ -24,10 +31,13 @@
 #include "pool/pool.h"
 #include <sched.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MOST 1024            /* threads libuv's pool can have */
 #define LOOKS 4              /* of a thread without an item, before it sleeps */
+#define BRIEF 16             /* items that took a few us, but for one or two: those to come will, too */
+#define NAP_US 100           /* of the thread that stands by, between two looks */
 #define UNREAPED 64          /* finished requests that may lie about */
 #define SLOTS (2 * MOST + 2 * UNREAPED) /* active ones, and those that have left and are on their way to the loop */
 
@@ -58,6 +68,10 @@ static struct {
     unsigned unreaped;         /* slots LEFT */
     bool coming;               /* a thread was called and has not taken the lock yet */
     bool looking;              /* a slot is about to look for newcomers */
+    bool standby;              /* a slot stands by */
+    unsigned brief;            /* grows with each brief item up to 2 * BRIEF, is halved by each other one */
+    struct slot *taker;        /* who took the last item, until it takes none; or NULL */
+    uint64_t taken;            /* when (uvt__lane_clock) */
     _Alignas(64) atomic_bool spare; /* whoever brings an item has to call a thread; written under the lock */
 } crew = { .spare = true };
 
@@ -90,7 +104,7 @@ static void work(uv_work_t *req);
 static void count_spare(void) {
     unsigned for_jobs;
     uvt_pool_size(NULL, &for_jobs);
-    bool spare = !crew.coming && !crew.looking && (crew.active < for_jobs || crew.waiter);
+    bool spare = !crew.coming && !crew.looking && (crew.waiter || (!crew.standby && crew.active < for_jobs));
     if (spare != atomic_load_explicit(&crew.spare, memory_order_relaxed)) atomic_store(&crew.spare, spare);
 }
 
@@ -190,7 +204,7 @@ static bool wait_for_item(struct slot *me) {
 static bool leave(struct slot *me) {
     crew.active--;
     count_spare(); /* before the entrance is looked at once more */
-    if (!uvt__lanes_idle() && (!crew.alone || start_slot() < 0)) {
+    if (!crew.standby && !uvt__lanes_idle() && (!crew.alone || start_slot() < 0)) {
         crew.active++;
         count_spare();
         return false;
@@ -220,6 +234,42 @@ static bool without_item(struct slot *me, uvt__item *done, bool stays) {
     return any || (stays && wait_for_item(me)) || !leave(me);
 }
 
+/* ---- brief items ---- */
+
+static void note_length(uint64_t took) {
+    if (took > uvt__lane_moment() / 4) crew.brief /= 2;
+    else if (crew.brief < 2 * BRIEF) crew.brief++;
+}
+
+/* Another thread works off the items, or is about to look for some, and they are so brief that this one would only be
+ * in its way. */
+static bool in_the_way(const struct slot *me, uint64_t now) {
+    if (crew.brief < BRIEF || crew.closing || crew.exiting) return false;
+    return crew.looking || (crew.taker && crew.taker != me && now - crew.taken < 2 * uvt__lane_moment());
+}
+
+/* Sends its last item home (done, or NULL), and stands by while it would be in the way; leaves if another does already:
+ * then false. With the lock held. */
+static bool stand_by(struct slot *me, uvt__item *done) {
+    static const struct timespec nap = { .tv_nsec = NAP_US * 1000 };
+    if (done) {
+        uv_mutex_unlock(&lock);
+        kind_of(done)->home(done); /* first, as it may take long */
+        uv_mutex_lock(&lock);
+    }
+    if (crew.standby) return !leave(me);
+    crew.standby = true;
+    count_spare();
+    do {
+        uv_mutex_unlock(&lock);
+        nanosleep(&nap, NULL);
+        uv_mutex_lock(&lock);
+    } while (in_the_way(me, uvt__lane_clock()));
+    crew.standby = false;
+    if (crew.taker) crew.brief = 0; /* it is stuck in a long one */
+    return true;
+}
+
 /* A slot's thread. What an item still has to do when it is off our books (home) is done without the lock in one go
  * with the next item, so that an item costs one lock. A thread that comes to the items calls the next one if there are
  * more of them: those that were brought before had called one at most. */
@@ -232,17 +282,21 @@ static void work(uv_work_t *req) {
     me->state = ACTIVE;
     for (;;) {
         if (comes) has_come();
-        it = stays ? uvt__lane_take(now) : NULL;
+        bool aside = in_the_way(me, now);
+        it = stays && !aside ? uvt__lane_take(now) : NULL;
         if (!it) {
-            if (!without_item(me, done, stays)) break;
+            if (crew.taker == me) crew.taker = NULL;
+            if (!(aside ? stand_by(me, done) : without_item(me, done, stays))) break;
             done = NULL;
             stays = comes = true;
             now = uvt__lane_clock();
             continue;
         }
         crew.busy++;
+        crew.taker = me;
+        crew.taken = now;
         if (UNLIKELY(crew.closing)) uv_cond_signal(&crew.gone);
-        if (comes && !uvt__lanes_idle()) call_one(&waiter);
+        if (comes && !crew.standby && !uvt__lanes_idle()) call_one(&waiter);
         comes = false;
         uv_mutex_unlock(&lock);
         wake(waiter);
@@ -250,9 +304,11 @@ static void work(uv_work_t *req) {
         if (done) kind_of(done)->home(done);
         const uvt__item_kind *kind = kind_of(it);
         kind->run(it);
+        uint64_t began = now;
         now = uvt__lane_clock();
         uv_mutex_lock(&lock);
         crew.busy--;
+        note_length(now - began);
         done = kind->home ? it : NULL;
         uvt__lane_leave(it);
         if (kind->left && it->inside == 0) kind->left(it);
@@ -368,6 +424,7 @@ void uvt__crew_call(uvt__item *it, unsigned copies) {
     uv_mutex_lock(&lock);
     if (crew.open && !crew.closing) {
         it->copies = (uint16_t)copies;
+        crew.brief = 0; /* nobody is to stand by */
         uvt__lane_offer(it);
         for (unsigned i = 0; i < copies && call_one(&waiter) == 0; i++) {}
     }
