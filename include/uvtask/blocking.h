@@ -7,8 +7,8 @@
  * threads: uvt_options.pool_reserve of them (one as a rule) are left to libuv (in a pool of one, jobs and libuv take
  * turns). Which job comes next is decided by lanes: a job waits in its lane, first come first served, until there is a
  * thread and its lane is below its limit; lanes that have work take turns. A lane's limit keeps one kind of work (a
- * database, a disk) from holding every thread. Jobs of a few microseconds each, when there are many, are left to one
- * thread, which is faster; a longer one among them may hold up those behind it for some 200 us, until others come.
+ * database, a disk) from holding every thread. Jobs of less than about a microsecond are left to one thread, which is
+ * faster; a longer one after them may hold up those behind it for some 200 us, until other threads come.
  *
  * A job is not a task: inside it there is no uvt_sleep and no uvt_read (UVT_ENOTASK), there are no task-local values,
  * and uvt_cancelled is false: ask uvt_blocking_cancelled. It may panic (uvt_panic ends the job, and whoever waits sees

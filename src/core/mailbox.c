@@ -67,7 +67,10 @@ static void wake(uvt_runtime_t *m) {
 int uvt__post_embedded(uvt_runtime_t *m, uvt__msg *msg) {
     uvt__msg *head = atomic_load_explicit(&m->head, memory_order_relaxed);
     do {
-        if (head == CLOSED) return UVT_EGONE;
+        if (head == CLOSED) { /* final; and the poster is to see what the loop's thread did before it */
+            (void)atomic_load_explicit(&m->head, memory_order_acquire);
+            return UVT_EGONE;
+        }
         msg->next = head;
     } while (!atomic_compare_exchange_weak(&m->head, &head, msg));
     if (head == ASLEEP) wake(m);

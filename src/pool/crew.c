@@ -17,16 +17,16 @@
  * them, and on one cpu be interrupted by the thread (26,000 switches for 100,000 jobs). With few jobs it would be in
  * vain: their loop sleeps, and a thread that has yielded is interrupted when it wakes it (33 us a trip instead of 11).
  *
- * Brief items are best left to one thread: it takes some 100 ns for each, and a second one would only make both of them
- * wait for the lock and carry its cache lines from processor to processor (twice the time for 100,000 jobs). So while
- * the last items were brief, a thread that comes to them or goes for its next one steps aside if another has just taken
+ * Items that take less than the lock does are best left to one thread: more would only make each other wait for it and
+ * carry its cache lines from processor to processor (twice the time for 100,000 jobs that do nothing). So when the last
+ * items were that brief, a thread that comes to them or goes for its next one steps aside if another has just taken
  * one. One thread stands by, that is, it naps and looks; when the other is stuck in a longer item it takes over, and
  * then everybody does as usual again. The others leave. So an item that is wrongly thought to be brief costs those
- * behind it some 200 us, once.
+ * behind it some 200 us, once. Calls for helpers are answered at once.
  *
  * Items come without the lock while no thread is to be called. That no item is overlooked: who brings one puts it into
  * the lanes' entrance and then looks whether a thread has to be called (spare); a slot that comes, leaves or goes to
- * sleep says so first and then looks into the entrance.
+ * sleep says so first and then looks into the entrance, or leaves that to the one that stands by.
  */
 #include "pool/pool.h"
 #include <sched.h>
@@ -36,7 +36,7 @@
 
 #define MOST 1024            /* threads libuv's pool can have */
 #define LOOKS 4              /* of a thread without an item, before it sleeps */
-#define BRIEF 16             /* items that took a few us, but for one or two: those to come will, too */
+#define BRIEF 16             /* items that were brief, but for one or two: those to come will be, too */
 #define NAP_US 100           /* of the thread that stands by, between two looks */
 #define UNREAPED 64          /* finished requests that may lie about */
 #define SLOTS (2 * MOST + 2 * UNREAPED) /* active ones, and those that have left and are on their way to the loop */
@@ -236,15 +236,16 @@ static bool without_item(struct slot *me, uvt__item *done, bool stays) {
 
 /* ---- brief items ---- */
 
+/* Brief is what takes less than some 0.6 us. */
 static void note_length(uint64_t took) {
-    if (took > uvt__lane_moment() / 4) crew.brief /= 2;
+    if (took > uvt__lane_moment() / 32) crew.brief /= 2;
     else if (crew.brief < 2 * BRIEF) crew.brief++;
 }
 
 /* Another thread works off the items, or is about to look for some, and they are so brief that this one would only be
  * in its way. */
 static bool in_the_way(const struct slot *me, uint64_t now) {
-    if (crew.brief < BRIEF || crew.closing || crew.exiting) return false;
+    if (crew.brief < BRIEF || crew.closing || crew.exiting || uvt__lane_calls()) return false;
     return crew.looking || (crew.taker && crew.taker != me && now - crew.taken < 2 * uvt__lane_moment());
 }
 
@@ -282,6 +283,7 @@ static void work(uv_work_t *req) {
     me->state = ACTIVE;
     for (;;) {
         if (comes) has_come();
+        if ((int64_t)(now - crew.taken) < 0) now = uvt__lane_clock(); /* others had the lock meanwhile */
         bool aside = in_the_way(me, now);
         it = stays && !aside ? uvt__lane_take(now) : NULL;
         if (!it) {
@@ -303,13 +305,13 @@ static void work(uv_work_t *req) {
         waiter = NULL;
         if (done) kind_of(done)->home(done);
         const uvt__item_kind *kind = kind_of(it);
+        uint64_t began = uvt__lane_clock();
         kind->run(it);
-        uint64_t began = now;
         now = uvt__lane_clock();
         uv_mutex_lock(&lock);
         crew.busy--;
-        note_length(now - began);
         done = kind->home ? it : NULL;
+        if (done) note_length(now - began);
         uvt__lane_leave(it);
         if (kind->left && it->inside == 0) kind->left(it);
         stays = !crew.alone;

@@ -201,7 +201,7 @@ int uvt__job_submit(uvt__shard *s, uvt__job *job) {
     int rc = uvt__crew_submit(&job->item);
     if (rc < 0) return rc;
     job->state = JOB_OUT;
-    job->submitted = s->end_began ? uvt__now(s) : 0;
+    job->submitted = s->virtual_clock || s->end_began ? uvt__now(s) : 0;
     job->prev = NULL;
     job->next = s->jobs;
     if (s->jobs) s->jobs->prev = job;

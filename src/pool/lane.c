@@ -175,6 +175,10 @@ bool uvt__lanes_idle(void) {
     return no_turns();
 }
 
+bool uvt__lane_calls(void) {
+    return lanes[LANE_HELPERS].head != NULL;
+}
+
 uvt__item *uvt__lane_take(uint64_t now) {
     if (now - looked > uvt__lane_moment()) { /* not each time: whoever brings many needs the entrance's line */
         looked = now;

@@ -31,7 +31,7 @@ extern const uvt__item_kind uvt__help_kind, uvt__job_kind;
 
 struct uvt__item {
     uvt__item *next, *prev; /* neighbours in its lane while copies > 0 */
-    uint64_t since;         /* uvt__lane_clock when it came into the lane */
+    uint64_t since;         /* a job: uvt__lane_clock when it came into the lane */
     uint16_t copies;        /* threads wanted; 0: not in the lane */
     uint16_t inside;        /* threads at it */
     uint8_t lane;
@@ -53,6 +53,7 @@ void uvt__lane_drop(uvt__item *it);            /* the same, and counts it as can
 uvt__item *uvt__lane_take(uint64_t now);       /* the next in turn, with one more inside; NULL */
 void uvt__lane_leave(uvt__item *it);           /* one thread less inside */
 bool uvt__lanes_idle(void);                    /* uvt__lane_take would find nothing */
+bool uvt__lane_calls(void);                    /* a loop's call for helpers is in its lane */
 
 /* ---- crew.c ---- */
 
@@ -94,16 +95,16 @@ struct uvt__job {
     uvt__behind behind;   /* of task */
     uvt__task *task;      /* a stackless task that has not ended; or NULL */
     struct uvt__job_wait *waiter; /* a task in uvt__job_await; NULL when there is none, or it has left */
-    uvt__job *next, *prev; /* neighbours among the shard's, while state is JOB_OUT; next among the spare ones */
     void (*drop)(void *arg); /* NULL: none */
     const char *site;
-    uint64_t submitted;   /* ms, when the runtime's end had begun; else 0 */
-    struct uvt__job_chunk *chunk; /* the memory it lies in */
+    uint64_t submitted;   /* ms; 0 (long ago) when the runtime's end had not begun, which is what it is for */
     uint8_t state;        /* home's view: not submitted, out, dropped while it waited, left by its task */
     bool abandon;         /* its task leaves it when cancelled */
     bool holds_home;      /* the runtime may end before it */
     bool named, forgiven; /* the runtime's end has reported it, and does not wait for it */
     bool arrived;         /* it is home, and its task has not ended yet */
+    uvt__job *prev, *next; /* neighbours among the shard's, while state is JOB_OUT; next: also among the spare ones */
+    struct uvt__job_chunk *chunk; /* the memory it lies in */
 };
 
 int uvt__job_new(uvt__job **out, uvt_fn fn, void *arg, const uvt_blocking_options *o, const char *site);

@@ -6,7 +6,8 @@
  * A record's lines go to the processor that works at the job and back, and that costs more than all the rest. It is
  * cheapest when records that follow each other lie side by side, so that the processors see it coming. So those in use
  * go round: what comes back first is used first, and with it what was its neighbour. But only as many go round as a
- * cache can hold. What comes back beyond that is used when none of those is left, the last one first.
+ * cache can hold. What comes back beyond that is used when none of those is left, the last one first. So a shard keeps
+ * the memory of the most jobs that it ever had out.
  */
 #include "core/stack.h"
 #include "pool/pool.h"
@@ -19,8 +20,11 @@
 #endif
 
 #define LINE 64       /* bytes */
-#define PER_CHUNK 16  /* 4 KiB */
-#define ROUND 1024    /* records, 256 KiB */
+#define PER_CHUNK 20  /* below 4 KiB */
+#define ROUND 1024    /* records, 192 KiB */
+
+_Static_assert(sizeof(void *) != 8 || (offsetof(uvt__job, msg.fn) == LINE && sizeof(uvt__job) % LINE == 0),
+               "the first line is the thread's");
 
 struct uvt__job_chunk {
     atomic_int refs;  /* its shard, and each of its jobs that may outlive that */
@@ -41,7 +45,7 @@ void uvt__record_keep(uvt__job *job) {
     atomic_fetch_add_explicit(&job->chunk->refs, 1, memory_order_relaxed);
 }
 
-/* But for `next` nobody has any business in a record that is not in use. */
+/* But for `next` and `chunk` nobody has any business in a record that is not in use. */
 static void close_off(uvt__job *job) {
     ASAN_POISON_MEMORY_REGION(job, offsetof(uvt__job, next));
 }

@@ -4,6 +4,7 @@
  * runtimes go on, what is left of them after the grace period, and exit(). Jobs stand at a gate, on the real clock:
  * the grace period is waited out, everything else is told.
  */
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -473,6 +474,69 @@ UVT_TEST_PLAIN(pool_smaller_reserve_of_the_next_runtime_frees_threads_at_once) {
     CHECK_EQ(g.inside, 1);
     CHECK_EQ(uvt_run(has_a_job, INT(8), &(uvt_options){ .pool_reserve = 1 }), 8);
     clean_up();
+}
+
+/* ---- a job that outlives its runtime, while another runtime goes on ----
+ *
+ * Nothing that the two do for their own sake orders the thread after the runtime's end (the flags are relaxed, so that
+ * these here do not, either): closing the mailbox has to.
+ */
+
+static atomic_int begun, over, other_over, job_dropped;
+
+static int is(atomic_int *flag) {
+    return atomic_load_explicit(flag, memory_order_relaxed);
+}
+
+static void set(atomic_int *flag) {
+    atomic_store_explicit(flag, 1, memory_order_relaxed);
+}
+
+static int runs_until_it_is_over(void *arg) {
+    (void)arg;
+    set(&begun);
+    while (!is(&over)) sched_yield();
+    return 0;
+}
+
+static void note_dropped(void *arg) {
+    (void)arg;
+    set(&job_dropped);
+}
+
+static int leaves_it(void *arg) {
+    uvt_blocking_options o = { .abandon = true, .drop = note_dropped };
+    uvt_task_t t;
+    CHECK_EQ(uvt_spawn_blocking_opts(&t, runs_until_it_is_over, arg, &o), 0);
+    while (!is(&begun)) CHECK_EQ(uvt_yield(), 0);
+    CHECK_EQ(uvt_abort(t), 0);
+    ends_cancelled(t);
+    return 5;
+}
+
+static int goes_on(void *arg) {
+    (void)arg;
+    while (!is(&other_over)) CHECK_EQ(uvt_sleep(1), 0);
+    return 4;
+}
+
+static void other_runtime(void *arg) {
+    *(int *)arg = uvt_run(goes_on, NULL, NULL);
+}
+
+UVT_TEST_PLAIN(job_that_outlives_its_runtime_sees_its_end) {
+    uv_thread_t thread;
+    int rc = 0;
+    gate_init(&g);
+    CHECK_EQ(uv_thread_create(&thread, other_runtime, &rc), 0);
+    CHECK_EQ(uvt_run(leaves_it, NULL, NULL), 5);
+    set(&over);
+    while (!is(&job_dropped)) sched_yield();
+    set(&other_over);
+    CHECK_EQ(uv_thread_join(&thread), 0);
+    CHECK_EQ(rc, 4);
+    gate_freed(&g);
+    gate_end(&g);
 }
 
 UVT_TEST_MAIN()
