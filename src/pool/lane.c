@@ -76,11 +76,10 @@ uint64_t uvt__lane_moment(void) {
     return ticks ? ticks : 20000;
 }
 
-static uint64_t us_of(uint64_t units) {
+static double us_per_unit(void) {
     struct times now = times_now();
-    if (units == 0 || now.units <= beginning.units) return 0;
-    double us = (double)(now.ns - beginning.ns) / 1e3;
-    return (uint64_t)((double)units / (double)(now.units - beginning.units) * us);
+    if (beginning.ns == 0 || now.units <= beginning.units) return 0;
+    return (double)(now.ns - beginning.ns) / 1e3 / (double)(now.units - beginning.units);
 }
 
 /* ---- turns ---- */
@@ -244,9 +243,11 @@ int uvt_lane_stats_get(uvt_lane_t which, uvt_lane_stats *out) {
     if (!out || !uvt__lane_exists(which)) return UV_EINVAL;
     const struct lane *l = &lanes[which.index];
     uvt__crew_lock();
+    double pace = us_per_unit();
     let_in();
     *out = (uvt_lane_stats){ .limit = l->limit, .running = l->running, .waiting = l->waiting, .started = l->started,
-                             .dropped = l->dropped, .waited_us = us_of(l->waited), .longest_us = us_of(l->longest) };
+                             .dropped = l->dropped, .waited_us = (uint64_t)((double)l->waited * pace),
+                             .longest_us = (uint64_t)((double)l->longest * pace) };
     uvt__crew_unlock();
     return 0;
 }
