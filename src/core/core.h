@@ -262,7 +262,6 @@ struct uvt__shard {
     unsigned left;            /* task runs left in this batch */
     bool idling;              /* the idle handle is started */
     bool in_batch;
-    unsigned left_unread;     /* streams whose bytes this poll has left in the kernel */
     bool polling;             /* between the prepare and the check hook */
     bool virtual_clock;
     bool attached;            /* on a loop that the host drives */
@@ -341,6 +340,7 @@ struct uvt__shard {
     uv_loop_t own_loop;
     struct uvt__io *io;       /* io's own state, made on first use ... */
     void (*io_release)(uvt__shard *s); /* ... and how it goes */
+    void (*io_told)(uvt__shard *s); /* wakes those that the poll has told of something; NULL when there are none */
     uint64_t cancel_at_task;   /* test kit: the id of the task to abort at a later suspension; 0 none */
     unsigned cancel_at_n;
     bool cancel_at_hit;
@@ -509,6 +509,7 @@ UVT_NORETURN void uvt__leave(uvt__shard *s, uvt__task *t);
 int uvt__yield_cancelled(uvt__shard *s, uvt__task *t);
 int uvt__checkpoint_slow(uvt__shard *s, uvt__task *t);
 void uvt__run_batch(uvt__shard *s);
+void uvt__run_ready(uvt__shard *s); /* those that are ready now, and no more */
 void uvt__splice_yielded(uvt__shard *s);
 void uvt__keep_turning(uvt__shard *s);
 int uvt__park_shielded(uvt_park_t *p);

@@ -64,15 +64,15 @@ static void on_prepare(uv_prepare_t *h) {
         /* The poll's timeout is reckoned from the loop's time, which tasks may have left far behind. */
         if (ran && s->wheel.armed) uv_update_time(s->loop);
     }
-    s->left_unread = 0;
     s->polling = true;
 }
 
 static void on_check(uv_check_t *h) {
     uvt__shard *s = h->data;
     UVT_ASSERT(s == uvt__here(), SAME_THREAD);
-    s->polling = false;
     if (s->many) s->wake(s);
+    if (s->io_told) s->io_told(s);
+    s->polling = false;
     if (s->many || s->inbox) uvt__mailbox_drain(s);
     uvt__splice_yielded(s);
     if (s->ready.head) uvt__run_batch(s);

@@ -292,12 +292,11 @@ __attribute__((no_sanitize_address)) void uvt__task_entry(void) {
     }
 }
 
-/* One batch, from the loop's stack. */
-void uvt__run_batch(uvt__shard *s) {
+/* One batch of at most so many task runs, from the loop's stack. */
+static void run_batch(uvt__shard *s, size_t most) {
     if (s->in_batch) return; /* a task drives the loop by itself: not supported, but harmless */
     if (UNLIKELY(s->stopped)) return; /* tasks that are left have been given up */
-    /* All that the poll made ready run before the next one, which would only report them again. */
-    s->left = s->ready.count > BATCH ? s->ready.count : BATCH;
+    s->left = most;
     s->in_batch = true;
     uvt__task *t = pick(s, NULL);
     if (t) {
@@ -309,6 +308,15 @@ void uvt__run_batch(uvt__shard *s) {
         arrived(s);
     }
     s->in_batch = false;
+}
+
+void uvt__run_batch(uvt__shard *s) {
+    /* All that the poll made ready run before the next one, which would only report them again. */
+    run_batch(s, s->ready.count > BATCH ? s->ready.count : BATCH);
+}
+
+void uvt__run_ready(uvt__shard *s) {
+    run_batch(s, s->ready.count);
 }
 
 /* ---- park and unpark ---- */

@@ -44,7 +44,7 @@ static int take(uvt_listener_t *l, uvt_stream_t **out, const char *site) {
     l->held = -1;
     (void)uv_tcp_nodelay(&h->uv.tcp, 1);
     *out = (uvt_stream_t *)h;
-    return 0;
+    return uvt__stream_opened(*out);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events) {

@@ -51,7 +51,7 @@ static int connect_one(uvt__shard *s, const struct sockaddr *addr, const char *s
     }
     (void)uv_tcp_nodelay(&h->uv.tcp, 1);
     *out = st;
-    return 0;
+    return uvt__stream_opened(st);
 }
 
 int uvt_tcp_connect_addr_at(uvt_stream_t **out, const struct sockaddr *addr, const char *site) {
@@ -178,7 +178,7 @@ int uvt_tcp_adopt_at(uvt_stream_t **out, int fd, const char *site) {
         return rc;
     }
     *out = (uvt_stream_t *)h;
-    return 0;
+    return uvt__stream_opened(*out);
 }
 
 int uvt_tcp_sockname(uvt_stream_t *s, struct sockaddr_storage *addr) {
@@ -203,8 +203,8 @@ int uvt_tcp_keepalive(uvt_stream_t *s, bool on, unsigned delay_s) {
 
 int uvt_tcp_reset(uvt_stream_t *s) {
     struct linger now = { .l_onoff = 1, .l_linger = 0 };
-    int fd, rc = s ? uvt__io_check(&s->h) : 0;
+    int rc = s ? uvt__io_check(&s->h) : 0;
     if (!s || rc < 0) return rc;
-    if (uv_fileno(&s->h.uv.handle, &fd) == 0) (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    (void)setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     return uvt_close(s);
 }

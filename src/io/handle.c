@@ -6,24 +6,27 @@
 #include <string.h>
 #include <unistd.h>
 
+#define CACHE_LINE 64
 #define QUARANTINE 64 /* closed records that stay unused behind the one that is closed */
-
-struct uvt__io {
-    uvt__ioh *all;
-    struct {
-        uvt__ioh *head, *tail;
-        size_t count;
-    } closed[IO_KINDS];
-};
 
 static void release(uvt__shard *s) {
     for (uvt__ioh *h = s->io->all, *next; h; h = next) {
         next = h->all;
         if (h->kind == IO_STREAM) uvt__stream_closed((uvt_stream_t *)h);
-        uvt__free(h);
+        uvt__free(h->block);
     }
     uvt__free(s->io);
     s->io = NULL;
+}
+
+/* Memory for a record whose busy part begins on a cache line. */
+static uvt__ioh *new_record(size_t size) {
+    char *block = uvt__calloc(size + CACHE_LINE - 1);
+    if (!block) return NULL;
+    uintptr_t busy = (uintptr_t)block + offsetof(uvt__ioh, shard);
+    uvt__ioh *h = (uvt__ioh *)(void *)(block + (-busy & (CACHE_LINE - 1)));
+    h->block = block;
+    return h;
 }
 
 static uvt__ioh *record(uvt__shard *s, int kind) {
@@ -32,16 +35,17 @@ static uvt__ioh *record(uvt__shard *s, int kind) {
         if (!(s->io = uvt__calloc(sizeof *s->io))) return NULL;
         s->io_release = release;
     }
-    uvt__ioh *h = s->io->closed[kind].head, *all = NULL;
+    uvt__ioh *h = s->io->closed[kind].head;
     if (s->io->closed[kind].count > QUARANTINE) {
+        uvt__ioh kept = *h;
         s->io->closed[kind].head = h->next;
         s->io->closed[kind].count--;
-        all = h->all;
         memset(h, 0, size[kind]);
-        h->all = all;
+        h->block = kept.block;
+        h->all = kept.all;
         return h;
     }
-    if (!(h = uvt__calloc(size[kind]))) return NULL;
+    if (!(h = new_record(size[kind]))) return NULL;
     h->all = s->io->all;
     s->io->all = h;
     return h;
@@ -92,15 +96,6 @@ int uvt__io_new(uvt__shard *s, int kind, int fd, uvt__task *owner, const char *s
     uvt__handle_opened(s);
     uvt__io_own(h, owner);
     *out = h;
-    return 0;
-}
-
-int uvt__io_check(const uvt__ioh *h) {
-    uvt__shard *s = uvt__here();
-    if (UNLIKELY(!s)) return UVT_ENOTASK;
-    if (UNLIKELY(!h)) return UV_EINVAL;
-    if (UNLIKELY(h->shard != s)) return UVT_ESHARD;
-    if (UNLIKELY(h->state != IO_OPEN)) return UV_EBADF;
     return 0;
 }
 

@@ -13,36 +13,42 @@ enum { IO_STREAM, IO_LISTENER, IO_KINDS };
 enum { IO_FREE, IO_OPEN, IO_CLOSING };
 
 typedef struct uvt__ioh {
+    void *block;               /* the memory that it lies in */
     struct uvt__ioh *next;     /* in the queue of closed ones */
     struct uvt__ioh *all;      /* every record there is */
-    uvt__shard *shard;
     uvt__res res;              /* owner and site, valid while open */
-    uvt_park_t *closer;        /* who waits in close */
-    uint8_t state, kind;
-    bool connecting;           /* a stream that its connect has not given out yet */
     union {
         uv_handle_t handle;
         uv_stream_t stream;
         uv_tcp_t tcp;
         uv_poll_t poll;        /* a listener's */
     } uv;
+    uvt_park_t *closer;        /* who waits in close */
+    uvt__shard *shard;         /* from here on: what every operation touches. It begins on a cache line */
+    uint8_t state, kind;
+    bool connecting;           /* a stream that its connect has not given out yet */
 } uvt__ioh;
 
 struct uvt_stream {
     uvt__ioh h;
-    void *data;               /* the user's word */
     uvt_park_t *reader;       /* parked in a read */
+    uvt_stream_t *next_told;  /* in the queue of those whose readers are woken after the poll */
+    size_t stash_len;
+    int fd;
+    int read_end;             /* UV_EOF or an error: all that reads will ever say; 0 none */
+    int write_end;            /* error of an earlier write; 0 none */
+    bool told;                /* the poll has told the reader of something, and it has not been woken yet */
     bool reading;             /* uv_read_start is in force */
     bool readable;            /* there may be something in the kernel */
     bool starved;             /* data was there and no reader; the next time reading stops */
     bool in_read;             /* a task is in a reading call */
-    int read_end;             /* UV_EOF or an error: all that reads will ever say; 0 none */
-    char *stash;              /* bytes taken from the kernel for peek and read_until */
-    size_t stash_at, stash_len, stash_cap;
     bool in_write;            /* a task is in a writing call */
     bool in_flight;           /* wreq is libuv's */
     bool torn;                /* a write ended half way */
-    int write_end;            /* error of an earlier write; 0 none */
+    /* to here: one cache line */
+    char *stash;              /* bytes taken from the kernel for peek and read_until */
+    size_t stash_at, stash_cap;
+    void *data;               /* the user's word */
     uvt_park_t *writer;       /* parked until wreq (or the connect) is done */
     char *wcopy;              /* what wreq is sending */
     union {
@@ -63,10 +69,28 @@ struct uvt_listener {
     bool starved;             /* connections were there and no accepter; the next time polling stops */
 };
 
+/* What a shard's streams and listeners share. */
+struct uvt__io {
+    uvt__ioh *all;
+    struct {
+        uvt__ioh *head, *tail;
+        size_t count;
+    } closed[IO_KINDS];
+    uvt_stream_t *first_told, *last_told; /* streams whose readers are woken after this poll */
+    unsigned left_unread;     /* streams whose bytes this poll has left in the kernel */
+};
+
 /* A fresh record with its uv handle initialised (a listener's on fd), owned by the task. */
 int uvt__io_new(uvt__shard *s, int kind, int fd, uvt__task *owner, const char *site, uvt__ioh **out);
 /* 0 when an operation may use the record, else the code to return. */
-int uvt__io_check(const uvt__ioh *h);
+static inline int uvt__io_check(const uvt__ioh *h) {
+    uvt__shard *s = uvt__here();
+    if (UNLIKELY(!s)) return UVT_ENOTASK;
+    if (UNLIKELY(!h)) return UV_EINVAL;
+    if (UNLIKELY(h->shard != s)) return UVT_ESHARD;
+    if (UNLIKELY(h->state != IO_OPEN)) return UV_EBADF;
+    return 0;
+}
 void uvt__io_own(uvt__ioh *h, uvt__task *owner);
 void uvt__io_disown(uvt__ioh *h);
 /* Starts closing: wakes whoever waits on it with UV_EBADF. */
@@ -75,6 +99,7 @@ void uvt__io_close(uvt__ioh *h);
 int uvt__io_close_wait(uvt__ioh *h);
 
 /* The parts of the kinds. */
+int uvt__stream_opened(uvt_stream_t *s); /* its uv handle has its socket now */
 void uvt__stream_closing(uvt_stream_t *s);
 void uvt__stream_closed(uvt_stream_t *s);
 void uvt__listener_closing(uvt_listener_t *l);

@@ -8,9 +8,8 @@
  * read that nobody waits for. When data is there and nobody reads, twice running (the task is busy elsewhere,
  * and a level-triggered poll would spin), reading is stopped until the next reader comes.
  *
- * One poll leaves the bytes of LEAVE streams in the kernel at most; further ones are read into their streams'
- * stashes. libuv polls again (and again) when it got as many events as it can take, 1024, and would be told of
- * everything left unread each time.
+ * Whom the poll tells of bytes is woken after it, a group at a time, and the group's tasks run before the next is
+ * woken: what waking a task brings into the cache is still there then.
  */
 #include "io/io.h"
 #include <errno.h>
@@ -18,16 +17,48 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define LEAVE 64
+/* So many streams are left unread by one poll; further ones are read into their streams' stashes. libuv polls again,
+ * and again, when it got as many events as it can take, 1024, and would be told of everything left unread each time. */
+#define LEAVE 1000
+#define GROUP 16
 #define STASH 1024
 
 static void on_alloc(uv_handle_t *uv, size_t hint, uv_buf_t *buf) {
     uvt_stream_t *s = uv->data;
     (void)hint;
     *buf = uv_buf_init(NULL, 0);
-    if (LIKELY(s->h.shard->left_unread < LEAVE) || !s->reader || s->stash_len > 0) return;
+    if (LIKELY(s->h.shard->io->left_unread < LEAVE) || !s->reader || s->told || s->stash_len > 0) return;
     if (!s->stash && (s->stash = uvt__alloc(STASH))) s->stash_cap = STASH;
     if (s->stash) *buf = uv_buf_init(s->stash, (unsigned)s->stash_cap);
+}
+
+static inline void wake(uvt_park_t **at, int rc) {
+    uvt_park_t *p = *at;
+    *at = NULL;
+    if (p) uvt_unpark(p, rc);
+}
+
+/* After the poll. No other poll comes in between, so nobody is told of twice. */
+static void wake_told(uvt__shard *here) {
+    struct uvt__io *io = here->io;
+    uvt_stream_t *s;
+    here->io_told = NULL;
+    io->left_unread = 0;
+    for (unsigned n = 1; (s = io->first_told); n++) {
+        io->first_told = s->next_told;
+        if (s->told) wake(&s->reader, 0); /* unless it was cancelled meanwhile, or the stream closed */
+        if (n % GROUP == 0) uvt__run_ready(here);
+    }
+}
+
+/* The reader is going to be woken. */
+static void tell(uvt_stream_t *s) {
+    struct uvt__io *io = s->h.shard->io;
+    s->told = true;
+    s->next_told = NULL;
+    *(io->first_told ? &io->last_told->next_told : &io->first_told) = s;
+    io->last_told = s;
+    s->h.shard->io_told = wake_told;
 }
 
 /* As a rule UV_ENOBUFS, our own doing: there is something to read, be it an end or an error. */
@@ -44,13 +75,11 @@ static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buf) {
         s->reading = false;
         s->read_end = (int)n;
     }
-    if (s->in_read && !s->reader) return; /* told before; its task has not run yet */
+    if (s->in_read && (!s->reader || s->told)) return; /* told before; its task has not run yet */
     s->readable = n < 0 || (size_t)n == s->stash_cap;
-    uvt_park_t *p = s->reader;
-    s->reader = NULL;
-    if (p) {
-        if (n < 0) s->h.shard->left_unread++;
-        uvt_unpark(p, 0);
+    if (s->reader) {
+        if (n < 0) s->h.shard->io->left_unread++;
+        tell(s);
     } else {
         if (s->starved) {
             uv_read_stop(uv);
@@ -67,9 +96,7 @@ static int read_abort(uvt_park_t *p) {
 
 static ssize_t receive(uvt_stream_t *s, void *buf, size_t size, int flags) {
     ssize_t n;
-    int fd, rc = uv_fileno(&s->h.uv.handle, &fd);
-    if (rc < 0) return rc;
-    do n = recv(fd, buf, size, flags);
+    do n = recv(s->fd, buf, size, flags);
     while (n < 0 && errno == EINTR);
     return n < 0 ? uv_translate_sys_error(errno) : n == 0 ? UV_EOF : n;
 }
@@ -81,7 +108,7 @@ static inline int hook(uvt_stream_t *s, uvt_park_t *p) {
         s->reading = true;
     }
     s->reader = p;
-    s->starved = false;
+    s->told = s->starved = false;
     return 0;
 }
 
@@ -291,10 +318,8 @@ int uvt_shutdown(uvt_stream_t *s) {
     return uvt_park(&p);
 }
 
-static void wake(uvt_park_t **at, int rc) {
-    uvt_park_t *p = *at;
-    *at = NULL;
-    if (p) uvt_unpark(p, rc);
+int uvt__stream_opened(uvt_stream_t *s) {
+    return uv_fileno(&s->h.uv.handle, &s->fd);
 }
 
 /* libuv calls neither read nor connection callbacks when it closes. */

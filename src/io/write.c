@@ -40,14 +40,12 @@ static unsigned view(const struct cursor *c, uv_buf_t out[BUFS]) {
 /* What uv_try_write does, but without a SIGPIPE, and by the cheaper system call. Nothing is in libuv's queue. */
 static int send_now(uvt_stream_t *s, const uv_buf_t *bufs, unsigned n) {
     ssize_t sent;
-    int fd, rc = uv_fileno(&s->h.uv.handle, &fd);
-    if (rc < 0) return rc;
     do {
         if (n == 1) {
-            sent = send(fd, bufs->base, bufs->len < INT_MAX ? bufs->len : INT_MAX, MSG_NOSIGNAL);
+            sent = send(s->fd, bufs->base, bufs->len < INT_MAX ? bufs->len : INT_MAX, MSG_NOSIGNAL);
         } else {
             struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)bufs, .msg_iovlen = n };
-            sent = sendmsg(fd, &m, MSG_NOSIGNAL);
+            sent = sendmsg(s->fd, &m, MSG_NOSIGNAL);
         }
     } while (sent < 0 && errno == EINTR);
     return sent < 0 ? uv_translate_sys_error(errno) : (int)sent;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * More streams with something to read in one poll than the library leaves unread (64): the bytes of the others are
- * taken by the poll itself. Whoever took them, none is lost or doubled, and ends and errors come after them.
+ * Many streams with something to read in one poll. Their readers are woken after it, a group at a time: no bytes are
+ * lost or doubled, ends and errors come after them, and before a reader is woken its stream may be closed, its wait
+ * cancelled, and others may read in its place.
  */
 #include "loopback.h"
 
@@ -74,7 +75,7 @@ UVT_TEST(many_streams_ready_at_once_give_short_messages_then_their_end) {
     exchange(5, false);
 }
 
-UVT_TEST(many_streams_ready_at_once_give_what_fills_the_stash_then_their_end) {
+UVT_TEST(many_streams_ready_at_once_give_a_kibibyte_then_their_end) {
     exchange(1024, false);
 }
 
@@ -110,6 +111,151 @@ UVT_TEST(many_streams_ready_at_once_can_be_peeked) {
         close(peers[i].fd);
         CHECK_EQ(uvt_close(peers[i].s), 0);
     }
+}
+
+/* ---- told of, and not woken yet ---- */
+
+/* Sends each peer its byte, and waits until it is there. */
+static void send_all(void) {
+    for (int i = 0; i < MANY; i++) {
+        struct pollfd there = { .events = POLLIN };
+        lo_raw_send(peers[i].fd, "x", 1);
+        CHECK_EQ(uv_fileno((uv_handle_t *)uvt_stream_handle(peers[i].s), &there.fd), 0);
+        CHECK_EQ(poll(&there, 1, -1), 1);
+    }
+}
+
+static int reads_one(void *arg) {
+    struct peer *p = arg;
+    char byte;
+    p->end = uvt_read(p->s, &byte, 1);
+    return 0;
+}
+
+/* One in three closes its own stream and those of both neighbours, who get their byte or hear of it. */
+static int reads_or_closes(void *arg) {
+    struct peer *p = arg;
+    int i = (int)(p - peers);
+    char byte;
+    p->end = uvt_read(p->s, &byte, 1);
+    if (i % 3 == 1 && p->end == 1)
+        for (int k = i - 1; k <= i + 1; k++) CHECK_EQ(uvt_close_soon(peers[k].s), 0);
+    return 0;
+}
+
+UVT_TEST(streams_are_closed_by_those_that_are_woken_before_them) {
+    uvt_set_t set;
+    int heard = 0;
+    connect_all();
+    CHECK_EQ(uvt_set_open(&set, NULL), 0);
+    for (int i = 0; i < MANY; i++) CHECK_EQ(uvt_set_spawn(&set, reads_or_closes, &peers[i]), 0);
+    CHECK_EQ(uvt_sleep(1), 0);
+    send_all();
+    CHECK_EQ(uvt_set_wait(&set), 0);
+    CHECK_EQ(uvt_set_close(&set), 0);
+    for (int i = 0; i < MANY; i++) {
+        CHECK(peers[i].end == 1 || peers[i].end == UV_EBADF);
+        heard += peers[i].end == UV_EBADF;
+        close(peers[i].fd);
+    }
+    CHECK(heard > 0);
+}
+
+/* The first to be woken cancels the last, which then reads what it was told of, and waits for more. */
+struct last {
+    uvt_task_t task;
+    int woken;
+};
+
+static int cancels_last(void *arg) {
+    struct last *l = arg;
+    char byte;
+    CHECK_EQ(uvt_read(peers[0].s, &byte, 1), 1);
+    CHECK_EQ(l->woken, 0);
+    CHECK_EQ(uvt_abort(l->task), 0);
+    return 0;
+}
+
+static int reads_twice(void *arg) {
+    struct peer *p = arg;
+    char byte;
+    CHECK_EQ(uvt_read(p->s, &byte, 1), 1);
+    CHECK_EQ(byte, 'x');
+    uvt_case_t more[] = { uvt_case_readable(p->s), uvt_case_sleep(1) };
+    CHECK_EQ(uvt_select(more, 2, 0), 1); /* there is no more, whatever the poll told of */
+    lo_raw_send(p->fd, "y", 1);
+    CHECK_EQ(uvt_read(p->s, &byte, 1), 1);
+    CHECK_EQ(byte, 'y');
+    return 0;
+}
+
+static int is_cancelled(void *arg) {
+    struct last *l = arg;
+    struct peer *p = &peers[MANY - 1];
+    char byte;
+    p->end = uvt_read(p->s, &byte, 1);
+    l->woken = 1;
+    return uvt_shielded(UVT_FOREVER, reads_twice, p);
+}
+
+UVT_TEST(a_reader_is_cancelled_by_one_that_is_woken_before_it_and_reads_again) {
+    struct last last = { .woken = 0 };
+    uvt_set_t set;
+    connect_all();
+    CHECK_EQ(uvt_set_open(&set, NULL), 0);
+    CHECK_EQ(uvt_set_spawn(&set, cancels_last, &last), 0);
+    for (int i = 1; i < MANY - 1; i++) CHECK_EQ(uvt_set_spawn(&set, reads_one, &peers[i]), 0);
+    CHECK_EQ(uvt_spawn(&last.task, is_cancelled, &last), 0);
+    CHECK_EQ(uvt_sleep(1), 0);
+    send_all();
+    CHECK_EQ(uvt_set_wait(&set), 0);
+    CHECK_EQ(uvt_set_close(&set), 0);
+    CHECK_EQ(uvt_join(last.task, NULL), 0);
+    CHECK_EQ(peers[MANY - 1].end, UV_ECANCELED);
+    for (int i = 0; i < MANY; i++) {
+        if (i > 0 && i < MANY - 1) CHECK_EQ(peers[i].end, 1);
+        close(peers[i].fd);
+        CHECK_EQ(uvt_close(peers[i].s), 0);
+    }
+}
+
+/* What a callback of the program's own does in the same poll. */
+static uvt_task_t second;
+
+static void in_poll(uv_poll_t *poll, int status, int events) {
+    CHECK_EQ(status, 0);
+    CHECK_EQ(events, UV_READABLE);
+    CHECK_EQ(uvt_close_soon(peers[0].s), 0);
+    CHECK_EQ(uvt_abort(second), 0);
+    uv_close((uv_handle_t *)poll, NULL);
+}
+
+UVT_TEST(a_callback_of_the_same_poll_closes_a_stream_and_cancels_a_reader) {
+    static uv_poll_t own;
+    uvt_task_t first;
+    char byte;
+    int pair[2];
+    connect_all();
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    CHECK_EQ(uv_poll_init(uvt_loop(), &own, pair[0]), 0);
+    CHECK_EQ(uv_poll_start(&own, UV_READABLE, in_poll), 0);
+    CHECK_EQ(uvt_spawn(&first, reads_one, &peers[0]), 0);
+    CHECK_EQ(uvt_spawn(&second, reads_one, &peers[1]), 0);
+    CHECK_EQ(uvt_sleep(1), 0);
+    send_all();
+    lo_raw_send(pair[1], "x", 1); /* last, so the poll tells of it after the others */
+    CHECK_EQ(uvt_join(first, NULL), 0);
+    CHECK_EQ(uvt_join(second, NULL), 0);
+    CHECK_EQ(peers[0].end, UV_EBADF);
+    CHECK_EQ(peers[1].end, UV_ECANCELED);
+    CHECK_EQ(uvt_read(peers[1].s, &byte, 1), 1);
+    CHECK_EQ(byte, 'x');
+    for (int i = 0; i < MANY; i++) {
+        close(peers[i].fd);
+        if (i > 0) CHECK_EQ(uvt_close(peers[i].s), 0);
+    }
+    close(pair[0]);
+    close(pair[1]);
 }
 
 UVT_TEST_MAIN()
