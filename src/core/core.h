@@ -515,11 +515,14 @@ void uvt__keep_turning(uvt__shard *s);
 int uvt__park_shielded(uvt_park_t *p);
 void uvt__task_entry(void);
 
-/* The beginning of every suspending call that may complete at once. */
+/* The beginning of every suspending call that may complete at once: whether it just goes on. */
+static inline bool uvt__goes_on(uvt__shard *s) {
+    return LIKELY(!(s->current->flags & TF_CANCELLED) && --s->budget >= 0);
+}
+
+/* The same for those that need not look again at what they were called on after a suspension. */
 static inline int uvt__enter(uvt__shard *s) {
-    uvt__task *t = s->current;
-    if (UNLIKELY((t->flags & TF_CANCELLED) || --s->budget < 0)) return uvt__checkpoint_slow(s, t);
-    return 0;
+    return uvt__goes_on(s) ? 0 : uvt__checkpoint_slow(s, s->current);
 }
 
 /* timer.c */

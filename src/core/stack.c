@@ -339,12 +339,17 @@ static unsigned trim_class(uvt__stack_class *c, unsigned slabs, uint64_t before)
 
 void uvt__stacks_trim(uvt__shard *s) {
     uint64_t now = uv_now(s->loop);
-    bool due = false, naps = uvt__wheel_next(&s->wheel) >= now + NAP_MS;
+    bool due = false;
     for (uvt__stack_class *c = s->classes; c; c = c->next) due |= c->dirty || c->shallow < c->cached;
-    if (due && !naps && now < s->trimmed_at + BUSY_MS) return;
+    if (LIKELY(!due)) {
+        s->trimmed_at = now;
+        return;
+    }
+    bool naps = uvt__wheel_next(&s->wheel) >= now + NAP_MS;
+    if (!naps && now < s->trimmed_at + BUSY_MS) return;
     unsigned slabs = AT_A_TIME;
     uint64_t before = naps ? now : now > BUSY_MS ? now - BUSY_MS : 0;
-    for (uvt__stack_class *c = s->classes; c && due; c = c->next) slabs = trim_class(c, slabs, before);
+    for (uvt__stack_class *c = s->classes; c; c = c->next) slabs = trim_class(c, slabs, before);
     if (slabs > 0) s->trimmed_at = now;
     else uvt__keep_turning(s); /* and goes on after the poll */
 }

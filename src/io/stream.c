@@ -26,7 +26,8 @@
 static void on_alloc(uv_handle_t *uv, size_t hint, uv_buf_t *buf) {
     uvt_stream_t *s = uv->data;
     (void)hint;
-    *buf = uv_buf_init(NULL, 0);
+    buf->base = NULL;
+    buf->len = 0;
     if (LIKELY(s->h.shard->io->left_unread < LEAVE) || !s->reader || s->told || s->stash_len > 0) return;
     if (!s->stash && (s->stash = uvt__alloc(STASH))) s->stash_cap = STASH;
     if (s->stash) *buf = uv_buf_init(s->stash, (unsigned)s->stash_cap);
@@ -151,10 +152,12 @@ static int begin_read(uvt_stream_t *s, const void *buf, size_t size) {
     if (UNLIKELY(!here->current)) return UVT_ENOTASK;
     if (UNLIKELY(!buf || size == 0)) return UV_EINVAL;
     if (UNLIKELY(s->in_read)) return UV_EBUSY;
-    rc = uvt__enter(here);
-    if (UNLIKELY(rc < 0)) return rc;
-    if (UNLIKELY(s->h.state != IO_OPEN)) return UV_EBADF;
-    if (UNLIKELY(s->in_read)) return UV_EBUSY;
+    if (UNLIKELY(!uvt__goes_on(here))) {
+        rc = uvt__checkpoint_slow(here, here->current);
+        if (rc < 0) return rc;
+        if (s->h.state != IO_OPEN) return UV_EBADF;
+        if (s->in_read) return UV_EBUSY;
+    }
     s->in_read = true;
     return 0;
 }

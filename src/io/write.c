@@ -29,14 +29,6 @@ static void advance(struct cursor *c, size_t bytes) {
     for (c->at += bytes; c->n && c->at >= c->bufs->len; c->n--, c->bufs++) c->at -= c->bufs->len;
 }
 
-static unsigned view(const struct cursor *c, uv_buf_t out[BUFS]) {
-    unsigned n = c->n < BUFS ? c->n : BUFS;
-    memcpy(out, c->bufs, n * sizeof *out);
-    out[0].base += c->at;
-    out[0].len -= c->at;
-    return n;
-}
-
 /* What uv_try_write does, but without a SIGPIPE, and by the cheaper system call. Nothing is in libuv's queue. */
 static int send_now(uvt_stream_t *s, const uv_buf_t *bufs, unsigned n) {
     ssize_t sent;
@@ -51,10 +43,19 @@ static int send_now(uvt_stream_t *s, const uv_buf_t *bufs, unsigned n) {
     return sent < 0 ? uv_translate_sys_error(errno) : (int)sent;
 }
 
+/* The same from the middle of a buffer. Apart, so that the frame of the usual case is small: tasks' stacks are cold. */
+static __attribute__((noinline)) int send_rest(uvt_stream_t *s, const struct cursor *c) {
+    uv_buf_t bufs[BUFS];
+    unsigned n = c->n < BUFS ? c->n : BUFS;
+    memcpy(bufs, c->bufs, n * sizeof *bufs);
+    bufs[0].base += c->at;
+    bufs[0].len -= c->at;
+    return send_now(s, bufs, n);
+}
+
 /* As much as the kernel takes now; 0 none. */
 static int try_now(uvt_stream_t *s, struct cursor *c) {
-    uv_buf_t bufs[BUFS];
-    int n = UVT_UV(send_now(s, bufs, view(c, bufs)));
+    int n = UVT_UV(c->at > 0 ? send_rest(s, c) : send_now(s, c->bufs, c->n < BUFS ? c->n : BUFS));
     if (n == UV_EAGAIN || n == UV_ENOBUFS) return 0;
     if (n > 0) advance(c, (size_t)n);
     return n;
@@ -133,10 +134,11 @@ int uvt_writev(uvt_stream_t *s, const uv_buf_t *bufs, unsigned n, size_t *writte
     uvt__shard *here = s->h.shard;
     if (UNLIKELY(!here->current)) return UVT_ENOTASK;
     if (UNLIKELY(!bufs || n == 0)) return UV_EINVAL;
-    rc = uvt__enter(here);
-    if (UNLIKELY(rc < 0)) return rc;
-    rc = begin_write(s);
-    if (UNLIKELY(rc < 0)) return rc;
+    if (UNLIKELY(!uvt__goes_on(here))) {
+        rc = uvt__checkpoint_slow(here, here->current);
+        if (rc == 0) rc = begin_write(s);
+        if (rc < 0) return rc;
+    }
     struct cursor c = { bufs, n, 0, 0 };
     s->in_write = true;
     rc = write_all(s, &c);
