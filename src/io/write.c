@@ -30,33 +30,33 @@ static void advance(struct cursor *c, size_t bytes) {
 }
 
 /* What uv_try_write does, but without a SIGPIPE, and by the cheaper system call. Nothing is in libuv's queue. */
-static int send_now(uvt_stream_t *s, const uv_buf_t *bufs, unsigned n) {
-    ssize_t sent;
-    do {
-        if (n == 1) {
-            sent = send(s->fd, bufs->base, bufs->len < INT_MAX ? bufs->len : INT_MAX, MSG_NOSIGNAL);
-        } else {
-            struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)bufs, .msg_iovlen = n };
-            sent = sendmsg(s->fd, &m, MSG_NOSIGNAL);
-        }
-    } while (sent < 0 && errno == EINTR);
-    return sent < 0 ? uv_translate_sys_error(errno) : (int)sent;
+static inline int send_one(uvt_stream_t *s, const void *buf, size_t size) {
+    ssize_t n;
+    do n = send(s->fd, buf, size < INT_MAX ? size : INT_MAX, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? uv_translate_sys_error(errno) : (int)n;
 }
 
-/* The same from the middle of a buffer. Apart, so that the frame of the usual case is small: tasks' stacks are cold. */
-static __attribute__((noinline)) int send_rest(uvt_stream_t *s, const struct cursor *c) {
+static int send_several(uvt_stream_t *s, const struct cursor *c) {
     uv_buf_t bufs[BUFS];
-    unsigned n = c->n < BUFS ? c->n : BUFS;
-    memcpy(bufs, c->bufs, n * sizeof *bufs);
+    struct msghdr m = { .msg_iov = (struct iovec *)bufs, .msg_iovlen = c->n < BUFS ? c->n : BUFS };
+    ssize_t n;
+    memcpy(bufs, c->bufs, m.msg_iovlen * sizeof *bufs);
     bufs[0].base += c->at;
     bufs[0].len -= c->at;
-    return send_now(s, bufs, n);
+    do n = sendmsg(s->fd, &m, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? uv_translate_sys_error(errno) : (int)n;
+}
+
+static bool is_full(int rc) {
+    return rc == UV_EAGAIN || rc == UV_ENOBUFS;
 }
 
 /* As much as the kernel takes now; 0 none. */
 static int try_now(uvt_stream_t *s, struct cursor *c) {
-    int n = UVT_UV(c->at > 0 ? send_rest(s, c) : send_now(s, c->bufs, c->n < BUFS ? c->n : BUFS));
-    if (n == UV_EAGAIN || n == UV_ENOBUFS) return 0;
+    int n = UVT_UV(c->n > 1 ? send_several(s, c) : send_one(s, c->bufs->base + c->at, c->bufs->len - c->at));
+    if (is_full(n)) return 0;
     if (n > 0) advance(c, (size_t)n);
     return n;
 }
@@ -104,10 +104,11 @@ static int send_piece(uvt_stream_t *s, struct cursor *c) {
     return 0;
 }
 
-static int write_all(uvt_stream_t *s, struct cursor *c) {
+/* tried: the kernel has taken all that it would. */
+static int write_all(uvt_stream_t *s, struct cursor *c, bool tried) {
     advance(c, 0);
-    while (c->n) {
-        int rc = s->in_flight ? 0 : try_now(s, c);
+    for (; c->n; tried = false) {
+        int rc = tried || s->in_flight ? 0 : try_now(s, c);
         if (LIKELY(rc > 0 && c->n == 0)) return 0;
         if (rc < 0) return rc;
         rc = s->in_flight ? 0 : send_piece(s, c);
@@ -118,7 +119,16 @@ static int write_all(uvt_stream_t *s, struct cursor *c) {
     return 0;
 }
 
-static int begin_write(uvt_stream_t *s) {
+static int write_from(uvt_stream_t *s, struct cursor *c, bool tried, size_t *written) {
+    s->in_write = true;
+    int rc = write_all(s, c, tried);
+    s->in_write = false;
+    if (UNLIKELY(rc < 0 && c->done > 0)) s->torn = true;
+    if (written) *written = c->done;
+    return rc;
+}
+
+static int may_write(uvt_stream_t *s) {
     int rc = uvt__io_check(s ? &s->h : NULL);
     if (UNLIKELY(rc < 0)) return rc;
     if (UNLIKELY(s->in_write)) return UV_EBUSY;
@@ -127,52 +137,52 @@ static int begin_write(uvt_stream_t *s) {
     return 0;
 }
 
-int uvt_writev(uvt_stream_t *s, const uv_buf_t *bufs, unsigned n, size_t *written) {
-    if (written) *written = 0;
-    int rc = begin_write(s);
+static int begin_write(uvt_stream_t *s, bool valid) {
+    int rc = may_write(s);
     if (UNLIKELY(rc < 0)) return rc;
     uvt__shard *here = s->h.shard;
     if (UNLIKELY(!here->current)) return UVT_ENOTASK;
-    if (UNLIKELY(!bufs || n == 0)) return UV_EINVAL;
-    if (UNLIKELY(!uvt__goes_on(here))) {
-        rc = uvt__checkpoint_slow(here, here->current);
-        if (rc == 0) rc = begin_write(s);
-        if (rc < 0) return rc;
-    }
-    struct cursor c = { bufs, n, 0, 0 };
-    s->in_write = true;
-    rc = write_all(s, &c);
-    s->in_write = false;
-    if (UNLIKELY(rc < 0 && c.done > 0)) s->torn = true;
-    if (written) *written = c.done;
-    return rc;
+    if (UNLIKELY(!valid)) return UV_EINVAL;
+    if (LIKELY(uvt__goes_on(here))) return 0;
+    rc = uvt__checkpoint_slow(here, here->current);
+    return rc < 0 ? rc : may_write(s);
 }
 
+int uvt_writev(uvt_stream_t *s, const uv_buf_t *bufs, unsigned n, size_t *written) {
+    if (written) *written = 0;
+    int rc = begin_write(s, bufs && n > 0);
+    if (UNLIKELY(rc < 0)) return rc;
+    struct cursor c = { bufs, n, 0, 0 };
+    return write_from(s, &c, false, written);
+}
+
+/* What is left when the kernel has taken `sent`. */
+static __attribute__((noinline)) int write_rest(uvt_stream_t *s, const char *buf, size_t size, size_t sent, bool tried,
+                                                size_t *written) {
+    uv_buf_t b = { .base = (char *)(uintptr_t)buf, .len = size };
+    struct cursor c = { &b, 1, sent, sent };
+    return write_from(s, &c, tried, written);
+}
+
+/* As a rule the kernel takes it all, so that comes first, in a small frame: of many tasks' stacks none is in the cache. */
 int uvt_write(uvt_stream_t *s, const void *buf, size_t size, size_t *written) {
-    if (LIKELY(size <= UINT_MAX)) {
-        uv_buf_t b = uv_buf_init((char *)(uintptr_t)buf, (unsigned)size);
-        return uvt_writev(s, &b, buf || size == 0 ? 1 : 0, written);
-    }
-    size_t done = 0, n;
-    int rc = 0;
-    while (rc == 0 && done < size) {
-        size_t most = size - done < INT_MAX ? size - done : INT_MAX;
-        uv_buf_t b = uv_buf_init((char *)(uintptr_t)buf + done, (unsigned)most);
-        rc = uvt_writev(s, &b, 1, &n);
-        done += n;
-    }
-    if (rc < 0 && done > 0) s->torn = true;
-    if (written) *written = done;
-    return rc;
+    if (written) *written = 0;
+    int n = begin_write(s, buf || size == 0);
+    if (UNLIKELY(n < 0)) return n;
+    if (UNLIKELY(s->in_flight || size == 0)) return write_rest(s, buf, size, 0, false, written);
+    n = UVT_UV(send_one(s, buf, size));
+    if (UNLIKELY(n < 0 && !is_full(n))) return n;
+    if (UNLIKELY((size_t)n != size)) return write_rest(s, buf, size, n < 0 ? 0 : (size_t)n, true, written);
+    if (written) *written = size;
+    return 0;
 }
 
 ssize_t uvt_try_write(uvt_stream_t *s, const void *buf, size_t size) {
-    int rc = begin_write(s);
+    int rc = may_write(s);
     if (rc < 0) return rc;
     if (!buf || size == 0) return UV_EINVAL;
     if (s->in_flight) return UV_EAGAIN;
-    uv_buf_t b = uv_buf_init((char *)(uintptr_t)buf, (unsigned)(size < INT_MAX ? size : INT_MAX));
-    return UVT_UV(send_now(s, &b, 1));
+    return UVT_UV(send_one(s, buf, size));
 }
 
 int uvt_stream_mend(uvt_stream_t *s) {
