@@ -262,7 +262,7 @@ struct uvt__shard {
     unsigned left;            /* task runs left in this batch */
     bool idling;              /* the idle handle is started */
     bool in_batch;
-    bool polling;             /* between the prepare and the check hook */
+    bool polling;             /* from the prepare hook until the check hook has woken the poll's readers */
     bool virtual_clock;
     bool attached;            /* on a loop that the host drives */
     bool loop_made;
@@ -509,7 +509,7 @@ UVT_NORETURN void uvt__leave(uvt__shard *s, uvt__task *t);
 int uvt__yield_cancelled(uvt__shard *s, uvt__task *t);
 int uvt__checkpoint_slow(uvt__shard *s, uvt__task *t);
 void uvt__run_batch(uvt__shard *s);
-void uvt__run_ready(uvt__shard *s); /* those that are ready now, and no more */
+void uvt__run_some(uvt__shard *s, size_t most); /* of those that are ready now */
 void uvt__splice_yielded(uvt__shard *s);
 void uvt__keep_turning(uvt__shard *s);
 int uvt__park_shielded(uvt_park_t *p);

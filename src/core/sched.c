@@ -24,7 +24,7 @@
 #define VALGRIND_MAKE_MEM_DEFINED(low, size) (void)0
 #endif
 
-#define BATCH 256  /* task runs between two polls, or as many as are ready when that is more */
+#define BATCH 256  /* task runs between two polls, or as many as are ready when that is more; readers come on top */
 #define FEW 4      /* ready tasks, up to which a stack is asked for at once */
 #define BUDGET 128 /* operations that may complete at once between two suspensions */
 
@@ -315,8 +315,8 @@ void uvt__run_batch(uvt__shard *s) {
     run_batch(s, s->ready.count > BATCH ? s->ready.count : BATCH);
 }
 
-void uvt__run_ready(uvt__shard *s) {
-    run_batch(s, s->ready.count);
+void uvt__run_some(uvt__shard *s, size_t most) {
+    run_batch(s, s->ready.count < most ? s->ready.count : most);
 }
 
 /* ---- park and unpark ---- */

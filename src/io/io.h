@@ -37,7 +37,8 @@ struct uvt_stream {
     int fd;
     int read_end;             /* UV_EOF or an error: all that reads will ever say; 0 none */
     int write_end;            /* error of an earlier write; 0 none */
-    bool told;                /* the poll has told the reader of something, and it has not been woken yet */
+    bool told;                /* of something to read: the reader is to be woken */
+    bool listed;              /* in that queue */
     bool reading;             /* uv_read_start is in force */
     bool readable;            /* there may be something in the kernel */
     bool starved;             /* data was there and no reader; the next time reading stops */
@@ -46,7 +47,7 @@ struct uvt_stream {
     bool in_flight;           /* wreq is libuv's */
     bool torn;                /* a write ended half way */
     /* to here: one cache line */
-    char *stash;              /* bytes taken from the kernel for peek and read_until */
+    char *stash;              /* bytes taken from the kernel for peek and read_until, and by a full poll */
     size_t stash_at, stash_cap;
     void *data;               /* the user's word */
     uvt_park_t *writer;       /* parked until wreq (or the connect) is done */

@@ -20,8 +20,8 @@
 /* So many streams are left unread by one poll; further ones are read into their streams' stashes. libuv polls again,
  * and again, when it got as many events as it can take, 1024, and would be told of everything left unread each time. */
 #define LEAVE 1000
-#define GROUP 16
 #define STASH 1024
+#define GROUP 16 /* readers woken together */
 
 static void on_alloc(uv_handle_t *uv, size_t hint, uv_buf_t *buf) {
     uvt_stream_t *s = uv->data;
@@ -47,8 +47,10 @@ static void wake_told(uvt__shard *here) {
     io->left_unread = 0;
     for (unsigned n = 1; (s = io->first_told); n++) {
         io->first_told = s->next_told;
+        s->listed = false;
         if (s->told) wake(&s->reader, 0); /* unless it was cancelled meanwhile, or the stream closed */
-        if (n % GROUP == 0) uvt__run_ready(here);
+        s->told = false;
+        if (n % GROUP == 0) uvt__run_some(here, GROUP);
     }
 }
 
@@ -56,10 +58,17 @@ static void wake_told(uvt__shard *here) {
 static void tell(uvt_stream_t *s) {
     struct uvt__io *io = s->h.shard->io;
     s->told = true;
+    if (UNLIKELY(s->listed)) return;
+    s->listed = true;
     s->next_told = NULL;
     *(io->first_told ? &io->last_told->next_told : &io->first_told) = s;
     io->last_told = s;
     s->h.shard->io_told = wake_told;
+}
+
+static void disarm(uvt_stream_t *s) {
+    uv_read_stop(&s->h.uv.stream);
+    s->reading = false;
 }
 
 /* As a rule UV_ENOBUFS, our own doing: there is something to read, be it an end or an error. */
@@ -72,20 +81,19 @@ static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buf) {
     }
     if (n == 0) return;
     if (n < 0 && n != UV_ENOBUFS) { /* the end, or an error, came while reading into the stash */
-        uv_read_stop(uv);
-        s->reading = false;
+        disarm(s);
         s->read_end = (int)n;
     }
-    if (s->in_read && (!s->reader || s->told)) return; /* told before; its task has not run yet */
+    if (s->in_read && (!s->reader || s->told)) { /* told before; its task has not run yet */
+        if (s->stash_len > 0) disarm(s); /* more than went there: the poll would not stop telling */
+        return;
+    }
     s->readable = n < 0 || (size_t)n == s->stash_cap;
     if (s->reader) {
         if (n < 0) s->h.shard->io->left_unread++;
         tell(s);
     } else {
-        if (s->starved) {
-            uv_read_stop(uv);
-            s->reading = false;
-        }
+        if (s->starved) disarm(s);
         s->starved = true;
     }
 }
@@ -138,8 +146,7 @@ static ssize_t read_kernel(uvt_stream_t *s, void *buf, size_t size) {
         if (LIKELY(n > 0)) return n;
         if (n == UV_EAGAIN) continue;
         if (n == UV_ENOBUFS || n == UV_ENOMEM) return n;
-        uv_read_stop(&s->h.uv.stream);
-        s->reading = false;
+        disarm(s);
         s->read_end = (int)n;
     }
     return s->read_end;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writing. What the socket takes at once goes by uv_try_write, straight from the caller's buffers. What it
+ * Writing. What the socket takes at once goes at once, straight from the caller's buffers. What it
  * does not take is copied, a piece at a time, into a request of the stream's own, and the task waits until
  * libuv has sent that piece: so a slow peer holds the writer back, and a cancelled writer leaves nothing of
  * the caller's behind. A piece that is in flight when its writer is cancelled counts as written and is
@@ -164,7 +164,8 @@ static __attribute__((noinline)) int write_rest(uvt_stream_t *s, const char *buf
     return write_from(s, &c, tried, written);
 }
 
-/* As a rule the kernel takes it all, so that comes first, in a small frame: of many tasks' stacks none is in the cache. */
+/* As a rule the kernel takes it all, so that comes first, in a small frame: of many tasks' stacks few are in the cache.
+ */
 int uvt_write(uvt_stream_t *s, const void *buf, size_t size, size_t *written) {
     if (written) *written = 0;
     int n = begin_write(s, buf || size == 0);
