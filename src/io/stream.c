@@ -39,7 +39,7 @@ static inline void wake(uvt_park_t **at, int rc) {
     if (p) uvt_unpark(p, rc);
 }
 
-/* After the poll. No other poll comes in between, so nobody is told of twice. */
+/* After the poll. */
 static void wake_told(uvt__shard *here) {
     struct uvt__io *io = here->io;
     uvt_stream_t *s;
@@ -54,7 +54,8 @@ static void wake_told(uvt__shard *here) {
     }
 }
 
-/* The reader is going to be woken. */
+/* The reader is going to be woken. Where it is listed already (a task drives the loop by itself: not supported, but
+ * harmless) it keeps its place. */
 static void tell(uvt_stream_t *s) {
     struct uvt__io *io = s->h.shard->io;
     s->told = true;

@@ -140,6 +140,15 @@ static int reads_one(void *arg) {
     return 0;
 }
 
+/* All have read their byte, and are closed now. */
+static void close_all(void) {
+    for (int i = 0; i < many; i++) {
+        CHECK_EQ(peers[i].end, 1);
+        close(peers[i].fd);
+        CHECK_EQ(uvt_close(peers[i].s), 0);
+    }
+}
+
 /* The test's own descriptor, which is always readable, counts how often libuv asks within one poll. */
 static int rounds;
 
@@ -167,11 +176,7 @@ UVT_TEST(a_poll_that_tells_of_many_long_messages_comes_to_an_end) {
     CHECK(rounds > 0 && rounds < 10); /* libuv asks 48 times while there is that much to be told of */
     CHECK_EQ(uvt_set_close(&set), 0);
     uv_close((uv_handle_t *)&counter, NULL);
-    for (int i = 0; i < many; i++) {
-        CHECK_EQ(peers[i].end, 1);
-        close(peers[i].fd);
-        CHECK_EQ(uvt_close(peers[i].s), 0);
-    }
+    close_all();
     close(pair[0]);
     close(pair[1]);
 }
@@ -363,11 +368,7 @@ UVT_TEST(readers_of_one_poll_do_not_let_others_run_without_end) {
     uv_close((uv_handle_t *)&prepare, NULL);
     CHECK_EQ(uvt_set_close(&players), 0);
     CHECK_EQ(uvt_set_close(&set), 0);
-    for (int i = 0; i < many; i++) {
-        CHECK_EQ(peers[i].end, 1);
-        close(peers[i].fd);
-        CHECK_EQ(uvt_close(peers[i].s), 0);
-    }
+    close_all();
 }
 
 UVT_TEST_MAIN()
