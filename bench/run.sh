@@ -124,6 +124,7 @@ program() {
     micro.go | sync.go | cancel.go) echo env GOMAXPROCS=1 ./go_bench ;;
     apart.uvtask) echo ./bench/uvtask_sync ;;
     pool.go | shards.go | apart.go) echo ./go_bench ;;
+    micro.pages) echo ./bench/pages ;;
     pool.idle) echo ./bench/uv_pool idle ;;
     pool.rayon) echo ./cargo/release/rayon_bench ;;
     pool.pthreads | pool.sequential) echo "./bench/collatz $2" ;;
@@ -243,8 +244,8 @@ enough_memory() {
     [ "${free:-0}" -ge "$1" ] || { say "skip $2: needs $(($1 / 1048576)) GiB of free memory"; return 1; }
 }
 
-sleepers_100k() { interleave asleep sleepers_100k "uvtask $peers" 100000; }
-sleepers_1m() { enough_memory 6291456 sleepers_1m && interleave asleep sleepers_1m "uvtask $peers" 1000000; }
+sleepers_100k() { interleave asleep sleepers_100k "uvtask $peers pages" 100000; }
+sleepers_1m() { enough_memory 6291456 sleepers_1m && interleave asleep sleepers_1m "uvtask $peers pages" 1000000; }
 delayed() {
     whos=uvtask
     among tokio "$peers" && whos="uvtask tokio"
