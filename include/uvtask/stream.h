@@ -53,7 +53,8 @@ UVT_EXTERN ssize_t uvt_peek(uvt_stream_t *s, void *buf, size_t size);
  * Errors: in the result: UV_EBUSY another task reads; UV_EBADF closed, also by another task meanwhile */
 UVT_EXTERN uvt_case_t uvt_case_readable(uvt_stream_t *s);
 
-/* Writes all of it: returns 0 when every byte was handed to the kernel (or to libuv's queue, from a copy).
+/* Writes all of it: returns 0 when every byte was handed to the kernel (or, when it was cancelled at the last piece of
+ * up to 64 KiB, to libuv's queue, from a copy: a close drops that, a shutdown first waits for it).
  * *written (may be NULL) says how many bytes were, whatever is returned. A write that ends early leaves the
  * peer with half a message: writes and shutdowns after it get UVT_ETORN, until uvt_stream_mend.
  * Suspends: when the socket does not take it at once, so a slow peer holds the writer back

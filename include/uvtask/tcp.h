@@ -16,7 +16,8 @@ typedef struct uvt_listener uvt_listener_t;
 
 /* Connects to a host name or a numeric IPv4 / IPv6 address. Names are resolved on libuv's pool; the
  * addresses are tried in RFC 8305's manner: alternating families, the next one after 250 ms or when the
- * last has failed, the first connection wins and the others are closed. TCP_NODELAY is set, as Node does.
+ * last has failed, the first connection wins and the others are closed; 16 of them at most. TCP_NODELAY is set, as
+ * Node does.
  * Suspends: always - On cancel: UV_ECANCELED, nothing stays open (a resolution that runs is abandoned)
  * Thread: task
  * Errors: UV_EINVAL NULL, no port of 1..65535, no host name; UV_EAI_* the name does not resolve;

@@ -90,7 +90,11 @@ static int hook(uvt_listener_t *l, uvt_park_t *p) {
 static int wait_readable(uvt_listener_t *l) {
     uvt_park_t p = { .what = "accept", .object = l, .abort = accept_abort };
     int rc = hook(l, &p);
-    return rc < 0 ? rc : uvt_park(&p);
+    if (rc < 0) return rc;
+    uvt__io_enter(&l->h);
+    rc = uvt_park(&p);
+    uvt__io_leave(&l->h);
+    return rc;
 }
 
 static bool withdrawn(int rc) {
@@ -108,7 +112,7 @@ static int may_accept(const uvt_listener_t *l, uvt_stream_t **out) {
 int uvt_accept_at(uvt_listener_t *l, uvt_stream_t **out, const char *site) {
     int rc = may_accept(l, out);
     if (rc < 0) return rc;
-    rc = uvt__enter(l->h.shard);
+    rc = uvt__goes_on(l->h.shard) ? 0 : uvt__io_checkpoint(&l->h);
     while (rc == 0) {
         if (l->h.state != IO_OPEN) return UV_EBADF;
         if (l->accepter) return UV_EBUSY;
@@ -129,12 +133,15 @@ static int case_attempt(uvt_case_t *c) {
 
 static int case_hook(uvt__part *p) {
     int rc = may_accept(p->c->object, (uvt_stream_t **)p->c->out);
-    return rc < 0 ? rc : hook(p->c->object, &p->wait.park);
+    if (rc == 0) rc = hook(p->c->object, &p->wait.park);
+    if (rc == 0) uvt__io_enter(&((uvt_listener_t *)p->c->object)->h);
+    return rc;
 }
 
 static void case_unhook(uvt__part *p) {
     uvt_listener_t *l = p->c->object;
     if (l->accepter == &p->wait.park) l->accepter = NULL;
+    uvt__io_leave(&l->h);
 }
 
 static const uvt__kind accept_kind = { case_attempt, case_hook, uvt__finish_again, case_unhook };

@@ -51,9 +51,8 @@ static uvt__ioh *record(uvt__shard *s, int kind) {
     return h;
 }
 
-static void recycle(uvt__ioh *h) {
+void uvt__io_recycle(uvt__ioh *h) {
     uvt__shard *s = h->shard;
-    h->state = IO_FREE;
     h->next = NULL;
     if (s->io->closed[h->kind].count++ == 0) s->io->closed[h->kind].head = h;
     else s->io->closed[h->kind].tail->next = h;
@@ -87,7 +86,7 @@ int uvt__io_new(uvt__shard *s, int kind, int fd, uvt__task *owner, const char *s
     int rc = kind == IO_STREAM ? UVT_UV(uv_tcp_init(s->loop, &h->uv.tcp))
                                : UVT_UV(uv_poll_init_socket(s->loop, &h->uv.poll, fd));
     if (rc < 0) {
-        recycle(h);
+        uvt__io_recycle(h);
         return rc;
     }
     h->uv.handle.data = h;
@@ -105,7 +104,8 @@ static void on_closed(uv_handle_t *uv) {
     if (h->kind == IO_STREAM) uvt__stream_closed((uvt_stream_t *)h);
     uvt_park_t *p = h->closer;
     h->closer = NULL;
-    recycle(h);
+    h->state = IO_FREE;
+    if (h->users == 0) uvt__io_recycle(h);
     if (p) uvt_unpark(p, 0);
     uvt__handle_closed(s);
 }
@@ -118,6 +118,13 @@ void uvt__io_close(uvt__ioh *h) {
     else uvt__listener_closing((uvt_listener_t *)h);
     uv_close(&h->uv.handle, on_closed);
     if (h->kind == IO_LISTENER) close(((uvt_listener_t *)h)->fd); /* the poll is off it already */
+}
+
+int uvt__io_checkpoint(uvt__ioh *h) {
+    uvt__io_enter(h);
+    int rc = uvt__checkpoint_slow(h->shard, h->shard->current);
+    uvt__io_leave(h);
+    return rc < 0 ? rc : h->state != IO_OPEN ? UV_EBADF : 0;
 }
 
 int uvt__io_close_wait(uvt__ioh *h) {

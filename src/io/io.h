@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What streams and listeners share: a record with a uv handle in it that is owned by a task, closed once,
- * and recycled (but not freed while the loop lives) after its close callback has run and a number of other
- * records have been closed after it, so that a late call on it finds it closed rather than another's.
+ * and recycled (but not freed while the loop lives) after its close callback has run, no call is suspended on it and a
+ * number of other records have been closed after it, so that a late call on it finds it closed rather than another's.
  */
 #ifndef UVT_IO_H
 #define UVT_IO_H
@@ -27,6 +27,7 @@ typedef struct uvt__ioh {
     uvt__shard *shard;         /* from here on: what every operation touches. It begins on a cache line */
     uint8_t state, kind;
     bool connecting;           /* a stream that its connect has not given out yet */
+    uint32_t users;            /* calls that are suspended on it: closed or not, it stays what it is until they go on */
 } uvt__ioh;
 
 struct uvt_stream {
@@ -92,6 +93,16 @@ static inline int uvt__io_check(const uvt__ioh *h) {
     if (UNLIKELY(h->state != IO_OPEN)) return UV_EBADF;
     return 0;
 }
+/* Around whatever a call suspends in and looks at the record after. */
+void uvt__io_recycle(uvt__ioh *h);
+static inline void uvt__io_enter(uvt__ioh *h) {
+    h->users++;
+}
+static inline void uvt__io_leave(uvt__ioh *h) {
+    if (UNLIKELY(--h->users == 0 && h->state == IO_FREE)) uvt__io_recycle(h);
+}
+/* The beginning of a call, or a place within, where uvt__goes_on said no: 0 when the record is still open after it. */
+int uvt__io_checkpoint(uvt__ioh *h);
 void uvt__io_own(uvt__ioh *h, uvt__task *owner);
 void uvt__io_disown(uvt__ioh *h);
 /* Starts closing: wakes whoever waits on it with UV_EBADF. */

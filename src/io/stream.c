@@ -125,9 +125,11 @@ static inline int hook(uvt_stream_t *s, uvt_park_t *p) {
 static int wait_readable(uvt_stream_t *s) {
     uvt_park_t p = { .what = "read", .object = s, .abort = read_abort };
     int rc = hook(s, &p);
-    if (LIKELY(rc == 0)) rc = uvt_park(&p);
-    if (UNLIKELY(rc == 0 && s->h.state != IO_OPEN)) rc = UV_EBADF;
-    return rc;
+    if (UNLIKELY(rc < 0)) return rc;
+    uvt__io_enter(&s->h);
+    rc = uvt_park(&p);
+    uvt__io_leave(&s->h);
+    return UNLIKELY(rc == 0 && s->h.state != IO_OPEN) ? UV_EBADF : rc;
 }
 
 /* Waits for bytes from the kernel; 0 when it put them into the stash, which was empty. */
@@ -161,9 +163,8 @@ static int begin_read(uvt_stream_t *s, const void *buf, size_t size) {
     if (UNLIKELY(!buf || size == 0)) return UV_EINVAL;
     if (UNLIKELY(s->in_read)) return UV_EBUSY;
     if (UNLIKELY(!uvt__goes_on(here))) {
-        rc = uvt__checkpoint_slow(here, here->current);
+        rc = uvt__io_checkpoint(&s->h);
         if (rc < 0) return rc;
-        if (s->h.state != IO_OPEN) return UV_EBADF;
         if (s->in_read) return UV_EBUSY;
     }
     s->in_read = true;
@@ -201,21 +202,32 @@ static ssize_t fill_stash(uvt_stream_t *s, size_t most) {
     return n == 0 ? (ssize_t)s->stash_len : n;
 }
 
+static inline ssize_t read_some(uvt_stream_t *s, void *buf, size_t size) {
+    ssize_t n = s->stash_len > 0 ? 0 : read_kernel(s, buf, size);
+    return n == 0 ? (ssize_t)take_stash(s, buf, size) : n;
+}
+
 ssize_t uvt_read(uvt_stream_t *s, void *buf, size_t size) {
     ssize_t n = begin_read(s, buf, size);
     if (UNLIKELY(n < 0)) return n;
-    n = s->stash_len > 0 ? 0 : read_kernel(s, buf, size);
-    if (n == 0) n = (ssize_t)take_stash(s, buf, size);
+    n = read_some(s, buf, size);
     s->in_read = false;
     return n;
 }
 
 int uvt_read_exact(uvt_stream_t *s, void *buf, size_t size, size_t *got) {
+    if (got) *got = 0;
+    ssize_t n = begin_read(s, buf, size);
+    if (n < 0) return (int)n;
     size_t have = 0;
-    ssize_t n = 0;
-    while (have < size && (n = uvt_read(s, (char *)buf + have, size - have)) > 0) have += (size_t)n;
+    do {
+        if (have > 0 && !uvt__goes_on(s->h.shard) && (n = uvt__io_checkpoint(&s->h)) < 0) break;
+        n = read_some(s, (char *)buf + have, size - have);
+        if (n > 0) have += (size_t)n;
+    } while (n > 0 && have < size);
+    s->in_read = false;
     if (got) *got = have;
-    return n < 0 ? (int)n : size == 0 ? UV_EINVAL : 0;
+    return n < 0 ? (int)n : 0;
 }
 
 ssize_t uvt_peek(uvt_stream_t *s, void *buf, size_t size) {
@@ -275,8 +287,10 @@ static int case_hook(uvt__part *p) {
     uvt_stream_t *s = p->c->object;
     int rc = may_read(s);
     if (rc == 0) rc = hook(s, &p->wait.park);
-    if (rc == 0) s->in_read = true;
-    return rc;
+    if (rc < 0) return rc;
+    s->in_read = true;
+    uvt__io_enter(&s->h);
+    return 0;
 }
 
 static int case_finish(uvt__part *p, int rc) {
@@ -288,6 +302,7 @@ static void case_unhook(uvt__part *p) {
     uvt_stream_t *s = p->c->object;
     if (s->reader == &p->wait.park) s->reader = NULL;
     s->in_read = false;
+    uvt__io_leave(&s->h);
 }
 
 static const uvt__kind readable_kind = { case_attempt, case_hook, case_finish, case_unhook };
@@ -315,9 +330,8 @@ int uvt_shutdown(uvt_stream_t *s) {
     int rc = uvt__io_check(s ? &s->h : NULL);
     if (rc < 0) return rc;
     if (s->in_write || s->shutting) return UV_EBUSY;
-    rc = uvt_checkpoint();
-    if (rc < 0) return rc;
-    if (s->h.state != IO_OPEN) return UV_EBADF;
+    if (!s->h.shard->current) return UVT_ENOTASK;
+    if (!uvt__goes_on(s->h.shard) && (rc = uvt__io_checkpoint(&s->h)) < 0) return rc;
     if (s->in_write || s->shutting) return UV_EBUSY;
     if (s->torn) return UVT_ETORN;
     s->sreq.data = s;

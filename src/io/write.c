@@ -78,7 +78,10 @@ static int write_abort(uvt_park_t *p) {
 static int wait_flight(uvt_stream_t *s) {
     uvt_park_t p = { .what = "write", .object = s, .abort = write_abort };
     s->writer = &p;
-    return uvt_park(&p);
+    uvt__io_enter(&s->h);
+    int rc = uvt_park(&p);
+    uvt__io_leave(&s->h);
+    return rc;
 }
 
 /* Copies the next piece and hands it to libuv. */
@@ -144,7 +147,7 @@ static int begin_write(uvt_stream_t *s, bool valid) {
     if (UNLIKELY(!here->current)) return UVT_ENOTASK;
     if (UNLIKELY(!valid)) return UV_EINVAL;
     if (LIKELY(uvt__goes_on(here))) return 0;
-    rc = uvt__checkpoint_slow(here, here->current);
+    rc = uvt__io_checkpoint(&s->h);
     return rc < 0 ? rc : may_write(s);
 }
 
