@@ -60,10 +60,6 @@ static int give_back(void *arg) {
     return 0;
 }
 
-static void drop_scopes(uvt__shard *s, uvt__task *t) {
-    if (t->scope && uvt__scopes_drop(s, t, true) && t->outcome == UVT_RETURNED) t->status = UVT_ESCOPE;
-}
-
 static void wind_up(uvt__shard *s, uvt__task *t) {
     if (t->flags & TF_MAIN) uvt__main_returned(s);
     await_children(s, t);
@@ -75,9 +71,8 @@ static void wind_up(uvt__shard *s, uvt__task *t) {
 }
 
 void uvt__task_epilogue(uvt__shard *s, uvt__task *t) {
-    drop_scopes(s, t);
+    if (t->scope && uvt__scopes_drop(s, t, true) && t->outcome == UVT_RETURNED) t->status = UVT_ESCOPE;
     wind_up(s, t);
-    drop_scopes(s, t); /* a defer's */
 }
 
 int uvt_defer(void (*fn)(void *), void *arg) {

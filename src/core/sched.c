@@ -323,6 +323,7 @@ void uvt__run_some(uvt__shard *s, size_t most) {
 
 /* The yield that every call in a cancelled scope makes. */
 int uvt__yield_cancelled(uvt__shard *s, uvt__task *t) {
+    if (UNLIKELY(t->unarmed)) uvt__scopes_arm(s, t); /* outer ones, for the sets that lie under them */
     s->stats.ignored++;
     uvt__yielded(s, t);
     uvt__suspend(s, t);
@@ -359,7 +360,6 @@ int uvt_yield(void) {
 }
 
 static int wait_parked(uvt__shard *s, uvt__task *t, uvt_park_t *p) {
-    t->park = p;
     t->state = T_PARKED;
     uvt__suspend(s, t);
     return p->result;
@@ -367,6 +367,7 @@ static int wait_parked(uvt__shard *s, uvt__task *t, uvt_park_t *p) {
 
 /* It was unparked before it was set aside. */
 static int completed_early(uvt__shard *s, uvt__task *t, const uvt_park_t *p) {
+    t->park = NULL;
     uvt__yielded(s, t);
     uvt__suspend(s, t);
     return p->result;
@@ -377,6 +378,7 @@ int uvt_park(uvt_park_t *p) {
     if (!s || !s->current) return UVT_ENOTASK;
     uvt__task *t = s->current;
     p->task = t;
+    t->park = p;
     if (UNLIKELY(s->cancel_at_task != 0)) cancel_at_tick(s, t);
     if (UNLIKELY(t->unarmed)) uvt__scopes_arm(s, t);
     /* A deadline that came just now may have woken this very park: by what the others do that it cancels. */
@@ -386,6 +388,7 @@ int uvt_park(uvt_park_t *p) {
         if (!p->task) return completed_early(s, t, p);
         if (rc == UVT_ABORT_DONE) {
             p->task = NULL;
+            t->park = NULL;
             return uvt__yield_cancelled(s, t);
         }
         t->flags |= TF_ABORT_ASKED;
@@ -396,9 +399,12 @@ int uvt_park(uvt_park_t *p) {
 /* For the core's own waits that must not end early. */
 int uvt__park_shielded(uvt_park_t *p) {
     uvt__shard *s = uvt__here();
-    p->task = s->current;
+    uvt__task *t = s->current;
+    p->task = t;
     p->abort = NULL;
-    return wait_parked(s, s->current, p);
+    t->park = p;
+    if (UNLIKELY(t->unarmed)) uvt__scopes_arm(s, t); /* what it waits for may lie under them */
+    return UNLIKELY(!p->task) ? completed_early(s, t, p) : wait_parked(s, t, p);
 }
 
 bool uvt_unpark(uvt_park_t *p, int result) {

@@ -105,7 +105,7 @@ static void give_room(uvt__set *set) {
 static void root_child_done(uvt__shard *s, uvt__task *t) {
     if (t->flags & TF_GUEST) t->guest->ended(t->guest, t);
     else if (t->flags & TF_MAIN) uvt__main_done(s, t);
-    else if (uvt__failed(t) && s->root_failure == 0) s->root_failure = t->status;
+    else if (uvt__failed(t) && !(t->flags & TF_STARTING) && s->root_failure == 0) s->root_failure = t->status;
 }
 
 static void first_failure(uvt__shard *s, uvt__set *set, uvt__task *t) {

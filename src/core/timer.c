@@ -169,6 +169,10 @@ void uvt__on_timer(uv_timer_t *h) {
  * all along. */
 void uvt__timer_wakes(uvt__timer_t *timer) {
     uvt__task *t = CONTAINER_OF(timer, uvt__task, timer);
+    if (UNLIKELY(t->state != T_PARKED)) { /* about to be: by what a deadline does that has just come */
+        t->park->task = NULL;
+        return;
+    }
     t->park = NULL;
     t->flags &= (uint16_t)~TF_ABORT_ASKED;
     uvt__ready(uvt__here(), t);
@@ -224,6 +228,7 @@ int uvt_interval_init(uvt_interval_t *iv, uint64_t period_ms, uvt_missed missed)
 
 int uvt_interval_tick(uvt_interval_t *iv) {
     if (!iv || iv->period == 0) return UV_EINVAL;
+    bool late = iv->next < uvt_now();
     int rc = uvt_sleep_until(iv->next);
     if (rc < 0) return rc;
     uint64_t now = uvt_now(), due = iv->next, dropped = 0;
@@ -231,7 +236,7 @@ int uvt_interval_tick(uvt_interval_t *iv) {
     if (now >= iv->next && iv->missed == UVT_MISSED_SKIP) {
         dropped = (now - due) / iv->period;
         iv->next = due + (dropped + 1) * iv->period;
-    } else if (iv->missed == UVT_MISSED_DELAY) {
+    } else if ((late || now >= iv->next) && iv->missed == UVT_MISSED_DELAY) {
         iv->next = after(iv->period);
     }
     return dropped > INT32_MAX ? INT32_MAX : (int)dropped;

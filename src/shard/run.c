@@ -6,11 +6,16 @@
 
 #define MOST_SHARDS 1024
 
+/* Something is to be run, or to come: from the loop, or with the messages that have been posted meanwhile. */
+static bool stirs(uvt__shard *s) {
+    return s->ready.head || uv_loop_alive(s->loop) || uvt__mailbox_drain(s);
+}
+
 /* The loop has nothing to wait for, but tasks live. False when not even their cleanup can run. */
 static bool break_deadlock(uvt__shard *s) {
     if (!s->deadlocked) uvt__deadlock_cancel(s);
-    if (!s->ready.head && !uv_loop_alive(s->loop)) uvt__abort_all_waits(s);
-    if (s->ready.head || uv_loop_alive(s->loop)) return true;
+    if (!stirs(s)) uvt__abort_all_waits(s);
+    if (stirs(s)) return true;
     uvt__deadlock_give_up(s);
     return false;
 }

@@ -150,6 +150,18 @@ UVT_TEST(interval_late_tick_in_cancelled_scope_is_not_used_up) {
     CHECK_TICK(&iv, t, 50, 0);
 }
 
+/* To be woken a little late is not to have missed a tick. */
+UVT_TEST_REAL(interval_delay_that_missed_nothing_keeps_its_phase) {
+    uvt_interval_t iv;
+    CHECK_EQ(uvt_interval_init(&iv, 1000000, UVT_MISSED_DELAY), 0);
+    for (int i = 0; i < 5; i++) {
+        uint64_t due = uvt_now() + 2;
+        uvt_interval_reset_at(&iv, due);
+        CHECK_EQ(uvt_interval_tick(&iv), 0);
+        CHECK_EQ(iv.next, due + 1000000);
+    }
+}
+
 /* ---- bad input ---- */
 
 UVT_TEST(interval_bad_period_or_policy_is_refused) {

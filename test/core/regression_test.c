@@ -307,6 +307,148 @@ UVT_TEST(join_a_task_of_the_runtime_is_refused_and_not_called_stale) {
     CHECK_EQ(uvt_sleep(20), 0);
 }
 
+/* ---- a deadline that is first seen in a wait that goes on ---- */
+
+static uint64_t cancelled_at;
+
+static int notes_its_cancel(void *arg) {
+    (void)arg;
+    int rc = uvt_sleep(5000);
+    cancelled_at = uvt_now();
+    return rc;
+}
+
+static int shielded_sleep(void *arg) {
+    return uvt_shielded(UVT_FOREVER, b_sleep, arg);
+}
+
+/* Closing the first set is the first thing that suspends, and takes longer than the deadline of the second one. */
+UVT_TEST(deadline_over_two_sets_comes_while_the_first_is_closed) {
+    uint64_t begin = uvt_now();
+    uvt_scope_t scope;
+    uvt_set_t first, second;
+    CHECK_EQ(uvt_scope_begin(&scope, &(uvt_scope_options){ .timeout_ms = 50 }), 0);
+    CHECK_EQ(uvt_set_open(&first, NULL), 0);
+    CHECK_EQ(uvt_set_open(&second, NULL), 0);
+    CHECK_EQ(uvt_set_spawn(&first, shielded_sleep, INT(400)), 0);
+    CHECK_EQ(uvt_set_spawn(&second, notes_its_cancel, NULL), 0);
+    CHECK_EQ(uvt_set_close(&first), UV_ECANCELED);
+    CHECK_EQ(cancelled_at, begin + 50);
+    CHECK_EQ(uvt_scope_end(&scope, uvt_set_close(&second)), UV_ETIMEDOUT);
+}
+
+/* In the cancelled inner scope no call waits, and each of them lets the outer deadline come. */
+UVT_TEST(deadline_comes_in_calls_of_a_cancelled_inner_scope) {
+    uvt_scope_t outer, inner;
+    uvt_set_t set;
+    CHECK_EQ(uvt_semaphore_init(&sem, 10, 0), 0);
+    CHECK_EQ(uvt_scope_begin(&outer, NULL), 0);
+    CHECK_EQ(uvt_set_open(&set, NULL), 0);
+    CHECK_EQ(uvt_set_spawn(&set, notes_its_cancel, NULL), 0);
+    settle();
+    cancelled_at = 0;
+    CHECK_EQ(uvt_scope_begin(&inner, NULL), 0);
+    CHECK_EQ(uvt_scope_cancel(&inner, NULL), 0);
+    CHECK_EQ(uvt_scope_set_deadline(&outer, uvt_now()), 0);
+    for (int i = 0; i < 3; i++) CHECK_EQ(uvt_semaphore_acquire(&sem), UV_ECANCELED);
+    CHECK(cancelled_at != 0);
+    CHECK_EQ(uvt_scope_end(&inner, UV_ECANCELED), UV_ECANCELED);
+    CHECK_EQ(uvt_scope_end(&outer, uvt_set_close(&set)), UV_ETIMEDOUT);
+}
+
+/* ---- a wait for a token that is cancelled while the wait begins ---- */
+
+static uvt_token_t *cancelled_by_abort;
+
+static int cancels_the_token(uvt_park_t *p) {
+    (void)p;
+    CHECK_EQ(uvt_token_cancel(cancelled_by_abort, NULL), 0);
+    return UVT_ABORT_DONE;
+}
+
+static int parks_to_cancel_the_token(void *arg) {
+    uvt_park_t p = { .what = "a cancel", .abort = cancels_the_token };
+    (void)arg;
+    return uvt_park(&p);
+}
+
+static int waits_for_the_token(void *arg) {
+    (void)arg;
+    return uvt_token_wait(cancelled_by_abort);
+}
+
+static int waits_shielded(void *arg) {
+    return uvt_shielded(UVT_FOREVER, waits_for_the_token, arg);
+}
+
+/* The deadline over it has passed; when it is seen, as the wait begins, the member's abort cancels the token. */
+static void wait_for_a_token_as_the_deadline_comes(uvt_fn waits) {
+    uvt_scope_t scope;
+    uvt_set_t set;
+    uvt_task_t others[3];
+    CHECK_EQ(uvt_token_new(&cancelled_by_abort, NULL), 0);
+    CHECK_EQ(uvt_scope_begin(&scope, NULL), 0);
+    CHECK_EQ(uvt_set_open(&set, NULL), 0);
+    CHECK_EQ(uvt_set_spawn(&set, parks_to_cancel_the_token, NULL), 0);
+    for (int i = 0; i < 3; i++) CHECK_EQ(uvt_spawn(&others[i], b_sleep, INT(5)), 0);
+    settle();
+    CHECK_EQ(uvt_scope_set_deadline(&scope, uvt_now()), 0);
+    CHECK_EQ(waits(NULL), 0);
+    for (int i = 0; i < 3; i++) CHECK_EQ(uvt_yield(), UV_ECANCELED);
+    CHECK_EQ(uvt_set_close(&set), UV_ECANCELED);
+    CHECK_EQ(uvt_scope_end(&scope, UV_ECANCELED), UV_ETIMEDOUT);
+    for (int i = 0; i < 3; i++) CHECK_EQ(uvt_join(others[i], NULL), 0); /* nobody was lost from the queue */
+    uvt_token_unref(cancelled_by_abort);
+}
+
+UVT_TEST(token_wait_completed_by_the_deadline_it_arms_runs_once) {
+    wait_for_a_token_as_the_deadline_comes(waits_for_the_token);
+}
+
+UVT_TEST(token_wait_completed_by_the_deadline_it_arms_under_a_shield_runs_once) {
+    wait_for_a_token_as_the_deadline_comes(waits_shielded);
+}
+
+/* ---- a deadlock whose end was posted ---- */
+
+static uvt_park_t *stuck;
+static bool deferred;
+
+static void completes(void *arg) {
+    (void)arg;
+    CHECK(uvt_unpark(stuck, UV_ECANCELED));
+}
+
+static int posts_the_end(uvt_park_t *p) {
+    uvt_runtime_t *rt = uvt_runtime_ref();
+    stuck = p;
+    CHECK_EQ(uvt_post(rt, completes, NULL), 0);
+    uvt_runtime_unref(rt);
+    return UVT_ABORT_LATER;
+}
+
+static void notes_the_defer(void *arg) {
+    (void)arg;
+    deferred = true;
+}
+
+static int parks_for_ever(void *arg) {
+    uvt_park_t p = { .what = "nobody", .abort = posts_the_end };
+    (void)arg;
+    CHECK_EQ(uvt_defer(notes_the_defer, NULL), 0);
+    return uvt_park(&p);
+}
+
+static void says_nothing(void *arg, const char *text) {
+    (void)arg;
+    (void)text;
+}
+
+UVT_TEST_PLAIN(deadlock_waits_for_an_end_that_was_posted) {
+    CHECK_EQ(uvt_run(parks_for_ever, NULL, &(uvt_options){ .report = says_nothing }), UVT_EDEADLK);
+    CHECK(deferred);
+}
+
 /* ---- stacks ---- */
 
 static int uses_13_kilobytes(void *arg) {
