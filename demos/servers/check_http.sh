@@ -195,6 +195,7 @@ malformed() {
     bad 400 "${post}Transfer-Encoding: gzip$end"
     bad 501 "${post}Transfer-Encoding: gzip, chunked$end"
     bad 400 "${chunked}size\r\n"
+    bad 400 "${chunked}2\r\nabXX3\r\ncdeYY0$end" # no end of line after a chunk
     bad 400 "POST /echo HTTP/1.0\r\n${host}Transfer-Encoding: chunked${end}0$end"
     bad 417 "${post}Content-Length: 5\r\nExpect: a miracle$end"
     bad 505 "GET / HTTP/1.7\r\n$host\r\n"
@@ -206,7 +207,7 @@ malformed() {
     talk send "$get${get}nonsense$end$get" expect "$hello" expect "$hello" expect "${end}400 Bad Request\n" end
     # Empty lines before a request are no error (RFC 9112, 2.2).
     talk send "\r\n\r\n$get" expect "$hello" quiet 50
-    stop TERM 'stopped: 25 requests served, 23 connections'
+    stop TERM 'stopped: 26 requests served, 24 connections'
 }
 
 # Time limits.
@@ -281,6 +282,12 @@ stopping() {
     # Of pipelined requests the one in flight is answered; that one's answer says that no other will come.
     start
     talk send "$(get_slow 500)$get" sleep 200 kill TERM "$pid" \
+        expect "\nConnection: close$end" next 'slept 500 ms\n' end
+    gone 'stopped: 1 requests served, 1 connections'
+
+    # One that comes while the last answer is on its way does not destroy it.
+    start
+    talk send "$(get_slow 500)" sleep 200 kill TERM "$pid" sleep 100 send "$get" \
         expect "\nConnection: close$end" next 'slept 500 ms\n' end
     gone 'stopped: 1 requests served, 1 connections'
 

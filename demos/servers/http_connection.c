@@ -130,8 +130,9 @@ static bool exchange(struct connection *c) {
     return keep_alive;
 }
 
-/* To close a socket on which input lies unread is to reset it, and the reset can destroy our last answer before the
- * client has read it (RFC 9112, 9.6). So end the sending side only, and look away for a while. */
+/* To close a socket on which input lies unread, or to which some comes later, is to reset it, and the reset can destroy
+ * our last answer before the client has read it (RFC 9112, 9.6). So end the sending side only, and look away until the
+ * client has closed, for a while. */
 static void linger(struct connection *c) {
     uvt_scope_t limit;
     uvt_scope_begin(&limit, &(uvt_scope_options){ .timeout_ms = LINGER_MS });
@@ -151,8 +152,7 @@ int http_connection(void *arg) {
 
     while (exchange(&c)) continue;
 
-    bool unread = c.pos < c.end || (c.req.state != REQUEST_IDLE && c.req.state != REQUEST_DONE);
-    if (unread) linger(&c);
+    linger(&c);
     uvt_close(c.stream);
     request_release(&c.req);
     c.server->open--;

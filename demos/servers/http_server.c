@@ -78,6 +78,7 @@ static int serve(void *arg) {
     r.listener = NULL;
     rc = drain(&r, stop.now);
     printf("stopped: %lu requests served, %lu connections\n", server->served, server->connections);
+    fflush(stdout); /* from the end of the watch on a signal ends the process */
 
 end_stop:
     stop_end(&stop);
