@@ -41,8 +41,8 @@ UVT_EXTERN int uvt_set_open(uvt_set_t *set, const uvt_set_options *options);
 
 /* uvt_set_spawn(uvt_set_t *set, uvt_fn fn, void *arg)
  * Spawns fn(arg) as a member. Any task of the set's shard that has its handle may spawn, members there included, also
- * while the owner waits in wait or close; from other shards it is UVT_ESHARD (uvt_call the set's). A full set makes
- * the call wait for room.
+ * while the owner waits in wait or close, which then waits for the new one, too; from other shards it is UVT_ESHARD
+ * (uvt_call the set's). A full set makes the call wait for room.
  * Suspends: only when the set is full - On cancel: UV_ECANCELED, nothing was spawned - Thread: task
  * Errors: UV_EINVAL set or fn is NULL, an option is out of range, no such place; UVT_ESTALE the set is closed;
  *         UV_ENOMEM */
@@ -72,7 +72,8 @@ UVT_EXTERN int uvt_set_try_spawn_at(uvt_set_t *set, uvt_task_t *t, uvt_fn fn, vo
  * (may be NULL) gets that. If the member ends first, its failure is the answer (and not kept as a
  * result), or UVT_ENOSTART if it had none.
  * Suspends: always - On cancel: the member is cancelled and awaited if it has not started yet, then
- * UV_ECANCELED - Thread: task - Errors: as uvt_set_spawn, UVT_ENOSTART, the member's own */
+ * UV_ECANCELED, or its failure if it has ended with another - Thread: task
+ * Errors: as uvt_set_spawn, UVT_ENOSTART, the member's own */
 #define uvt_set_start(set, fn, arg, value) uvt_set_start_at((set), (fn), (arg), (value), UVT_SITE(#fn))
 /* The function behind the macro.
  * Suspends: always - On cancel: as uvt_set_start - Thread: task - Errors: as uvt_set_start */

@@ -23,7 +23,8 @@ extern "C" {
 
 /* A handle: a small value, copied freely. Records are recycled but never freed while the runtime lives
  * and every task has its own id, so a handle that was used up is recognised (UVT_ESTALE), and so is one
- * of another or an ended runtime (UVT_ESHARD). {0} is no task. */
+ * of another or an ended runtime (UVT_ESHARD), until the process has made 65,534 further shards: then that may be taken
+ * for one of the latest. {0} is no task. */
 typedef struct uvt_task {
     struct uvt__task *rec;
     uint64_t id;
@@ -120,8 +121,9 @@ typedef struct uvt_task_options {
 UVT_EXTERN int uvt_spawn_at(uvt_task_t *t, uvt_fn fn, void *arg, const uvt_task_options *options,
                             const char *site);
 
-/* Waits for a task to end and uses its handle up. (When it says UV_ECANCELED, the task still runs.) With r:
- * returns 0 and fills *r. Without (NULL): returns the task's status, so no failure is lost. A stack that
+/* Waits for a task to end and uses its handle up. With r: returns 0 and fills *r; when it says UV_ECANCELED, the task
+ * still runs. Without (NULL): returns the task's status, so no failure is lost; that may be UV_ECANCELED as well,
+ * so who may be cancelled himself and has to know should give an r. A stack that
  * could not be had when the task was due to start makes its status UV_ENOMEM (outcome returned).
  * Suspends: may - On cancel: UV_ECANCELED, the task and its handle stay as they are - Thread: task
  * Errors: UVT_ESTALE joined or detached before; UV_EBUSY another task is joining it; UVT_EDEADLK it is
@@ -159,12 +161,14 @@ UVT_EXTERN uvt_task_t uvt_self(void);
  * Suspends: never - On cancel: no effect - Thread: loop - Errors: none */
 UVT_EXTERN const char *uvt_task_name(uvt_task_t t);
 
-/* Lets other ready tasks run and the loop poll for I/O.
+/* Lets other ready tasks run; the loop polls for I/O after 256 of them at the latest, or as many as one poll has
+ * woken, if nobody but those that yield is ready.
  * Suspends: always - On cancel: UV_ECANCELED, having yielded - Thread: task - Errors: none */
 UVT_EXTERN int uvt_yield(void);
 
 /* Has fn(arg) called when the task ends, however it ends; last registered runs first. It may suspend: it
- * is shielded from cancellation for options.grace_ms altogether, then cancelled.
+ * is shielded from cancellation for options.grace_ms altogether, then cancelled. It ends the scopes that it begins
+ * (an assertion). After one that panics the next runs below it on the same stack, with a grace time of its own.
  * Suspends: never - On cancel: no effect - Thread: task - Errors: UV_EINVAL fn is NULL; UV_ENOMEM */
 UVT_EXTERN int uvt_defer(void (*fn)(void *arg), void *arg);
 
