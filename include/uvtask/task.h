@@ -123,8 +123,8 @@ UVT_EXTERN int uvt_spawn_at(uvt_task_t *t, uvt_fn fn, void *arg, const uvt_task_
 
 /* Waits for a task to end and uses its handle up. With r: returns 0 and fills *r; when it says UV_ECANCELED, the task
  * still runs. Without (NULL): returns the task's status, so no failure is lost; that may be UV_ECANCELED as well,
- * so who may be cancelled himself and has to know should give an r. A stack that
- * could not be had when the task was due to start makes its status UV_ENOMEM (outcome returned).
+ * so who may be cancelled himself and has to know should give an r. A stack that could not be had when the task was due
+ * to start makes its status UV_ENOMEM (outcome returned).
  * Suspends: may - On cancel: UV_ECANCELED, the task and its handle stay as they are - Thread: task
  * Errors: UVT_ESTALE joined or detached before; UV_EBUSY another task is joining it; UVT_EDEADLK it is
  *         the caller itself or one of its owners; UV_EINVAL {0}, or the task belongs to a set or the runtime (as
@@ -161,8 +161,8 @@ UVT_EXTERN uvt_task_t uvt_self(void);
  * Suspends: never - On cancel: no effect - Thread: loop - Errors: none */
 UVT_EXTERN const char *uvt_task_name(uvt_task_t t);
 
-/* Lets other ready tasks run; the loop polls for I/O after 256 of them at the latest, or as many as one poll has
- * woken, if nobody but those that yield is ready.
+/* Lets all other ready tasks run, and now and then the loop poll for I/O: after 256 runs of tasks, or as many as one
+ * poll has made ready when that is more.
  * Suspends: always - On cancel: UV_ECANCELED, having yielded - Thread: task - Errors: none */
 UVT_EXTERN int uvt_yield(void);
 
