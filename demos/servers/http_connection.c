@@ -26,6 +26,7 @@ struct connection {
     struct request req;
     struct response res;
     size_t pos, end; /* what of buf is not parsed yet */
+    bool answered;   /* an answer is the last thing that happened */
     char buf[8192];
 };
 
@@ -101,12 +102,15 @@ static int send_response(struct connection *c, bool keep_alive) {
     uvt_scope_t limit;
     uvt_scope_begin(&limit, &(uvt_scope_options){ .timeout_ms = c->server->request_ms });
     int rc = uvt_scope_end(&limit, uvt_writev(c->stream, bufs, with_body ? 2 : 1, NULL));
-    if (rc == 0) c->server->served++;
-    return rc;
+    if (rc < 0) return rc;
+    c->answered = true;
+    c->server->served++;
+    return 0;
 }
 
 /* One request and its answer. True when the connection goes on. */
 static bool exchange(struct connection *c) {
+    c->answered = false;
     if (wait_for_request(c) < 0) return false; /* idle for too long, gone, or the server stops: nothing to say */
 
     bool keep_alive = false;
@@ -152,7 +156,8 @@ int http_connection(void *arg) {
 
     while (exchange(&c)) continue;
 
-    linger(&c);
+    bool unread = c.pos < c.end || (c.req.state != REQUEST_IDLE && c.req.state != REQUEST_DONE);
+    if (c.answered || unread) linger(&c);
     uvt_close(c.stream);
     request_release(&c.req);
     c.server->open--;

@@ -33,7 +33,7 @@ typedef enum uvt_missed {
     UVT_MISSED_BURST, /* they come at once, one after another; the schedule stays */
     UVT_MISSED_SKIP,  /* the late one comes at once, those after it that have passed too are dropped and
                          counted; the next comes at a whole number of periods from the start */
-    UVT_MISSED_DELAY  /* the next comes one period after the late one; the phase moves */
+    UVT_MISSED_DELAY  /* the next comes one period after the late one; the phase moves. Up to 5 ms are not late */
 } uvt_missed;
 
 /* A ticker. Plain data of the caller, nothing to release. */

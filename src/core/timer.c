@@ -214,6 +214,8 @@ int uvt_sleep_until(uint64_t deadline) {
 
 /* ---- intervals ---- */
 
+#define IN_TIME 5 /* ms: a tick that is no later moves no phase, or every wake-up's delay would */
+
 /* ms from now, rounded up, inside a runtime or not. */
 static uint64_t after(uint64_t ms) {
     uvt__shard *s = uvt__here();
@@ -228,7 +230,6 @@ int uvt_interval_init(uvt_interval_t *iv, uint64_t period_ms, uvt_missed missed)
 
 int uvt_interval_tick(uvt_interval_t *iv) {
     if (!iv || iv->period == 0) return UV_EINVAL;
-    bool late = iv->next < uvt_now();
     int rc = uvt_sleep_until(iv->next);
     if (rc < 0) return rc;
     uint64_t now = uvt_now(), due = iv->next, dropped = 0;
@@ -236,7 +237,7 @@ int uvt_interval_tick(uvt_interval_t *iv) {
     if (now >= iv->next && iv->missed == UVT_MISSED_SKIP) {
         dropped = (now - due) / iv->period;
         iv->next = due + (dropped + 1) * iv->period;
-    } else if ((late || now >= iv->next) && iv->missed == UVT_MISSED_DELAY) {
+    } else if (now > due + IN_TIME && iv->missed == UVT_MISSED_DELAY) {
         iv->next = after(iv->period);
     }
     return dropped > INT32_MAX ? INT32_MAX : (int)dropped;

@@ -147,10 +147,14 @@ int uvt_select(uvt_case_t *cases, size_t n, unsigned flags) {
     uvt__shard *s = uvt__here();
     int rc = begin(&sel, s, cases, n, flags);
     if (rc < 0) return rc;
-    rc = uvt__enter(s);
-    if (rc < 0) return rc;
+    bool goes_on = uvt__goes_on(s);
+    if (UNLIKELY(s->current->flags & TF_CANCELLED)) return uvt__checkpoint_slow(s, s->current);
     rc = attempt_all(&sel);
-    return rc == UV_EAGAIN ? run(&sel) : rc;
+    if (rc == UV_EAGAIN) return run(&sel);
+    /* The others' turn comes after what was possible, not before: in between a stream of the cases could be closed and
+     * its record be another's. */
+    if (UNLIKELY(!goes_on)) (void)uvt_yield();
+    return rc;
 }
 
 int uvt_try_select(uvt_case_t *cases, size_t n, unsigned flags) {

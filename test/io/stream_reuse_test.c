@@ -153,6 +153,11 @@ static int begins_to_read(void *arg) {
     return reads(arg);
 }
 
+static int begins_to_select(void *arg) {
+    use_up_the_budget();
+    return selects(arg);
+}
+
 static int begins_to_shut_down(void *arg) {
     (void)arg;
     use_up_the_budget();
@@ -161,6 +166,11 @@ static int begins_to_shut_down(void *arg) {
 
 UVT_TEST(reuse_while_a_read_begins_takes_nothing_from_the_new_stream) {
     reuse_under(begins_to_read, UV_EBADF);
+}
+
+UVT_TEST(reuse_while_a_select_begins_takes_nothing_from_the_new_stream) {
+    opener_reads = true;
+    reuse_under(begins_to_select, UV_EBADF);
 }
 
 UVT_TEST(reuse_while_a_shutdown_begins_does_not_end_the_new_stream) {
