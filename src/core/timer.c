@@ -170,7 +170,7 @@ void uvt__on_timer(uv_timer_t *h) {
 void uvt__timer_wakes(uvt__timer_t *timer) {
     uvt__task *t = CONTAINER_OF(timer, uvt__task, timer);
     if (UNLIKELY(t->state != T_PARKED)) { /* about to be: by what a deadline does that has just come */
-        t->park->task = NULL;
+        uvt_unpark(t->park, 0);
         return;
     }
     t->park = NULL;

@@ -90,11 +90,7 @@ static int hook(uvt_listener_t *l, uvt_park_t *p) {
 static int wait_readable(uvt_listener_t *l) {
     uvt_park_t p = { .what = "accept", .object = l, .abort = accept_abort };
     int rc = hook(l, &p);
-    if (rc < 0) return rc;
-    uvt__io_enter(&l->h);
-    rc = uvt_park(&p);
-    uvt__io_leave(&l->h);
-    return rc;
+    return rc < 0 ? rc : uvt__io_park(&l->h, &p);
 }
 
 static bool withdrawn(int rc) {
@@ -112,7 +108,7 @@ static int may_accept(const uvt_listener_t *l, uvt_stream_t **out) {
 int uvt_accept_at(uvt_listener_t *l, uvt_stream_t **out, const char *site) {
     int rc = may_accept(l, out);
     if (rc < 0) return rc;
-    rc = uvt__goes_on(l->h.shard) ? 0 : uvt__io_checkpoint(&l->h);
+    rc = uvt__io_go_on(&l->h);
     while (rc == 0) {
         if (l->h.state != IO_OPEN) return UV_EBADF;
         if (l->accepter) return UV_EBUSY;

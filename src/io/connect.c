@@ -41,9 +41,7 @@ static int connect_one(uvt__shard *s, const struct sockaddr *addr, const char *s
     rc = UVT_UV(uv_tcp_connect(&st->req.connect, &h->uv.tcp, addr, on_connect));
     if (rc == 0) {
         st->writer = &p;
-        uvt__io_enter(h);
-        rc = uvt_park(&p);
-        uvt__io_leave(h);
+        rc = uvt__io_park(h, &p);
         if (h->state != IO_OPEN || h->closer == &p) return UV_ECANCELED; /* closed already */
     }
     h->connecting = false;

@@ -101,8 +101,18 @@ static inline void uvt__io_enter(uvt__ioh *h) {
 static inline void uvt__io_leave(uvt__ioh *h) {
     if (UNLIKELY(--h->users == 0 && h->state == IO_FREE)) uvt__io_recycle(h);
 }
+static inline int uvt__io_park(uvt__ioh *h, uvt_park_t *p) {
+    uvt__io_enter(h);
+    int rc = uvt_park(p);
+    uvt__io_leave(h);
+    return rc;
+}
 /* The beginning of a call, or a place within, where uvt__goes_on said no: 0 when the record is still open after it. */
 int uvt__io_checkpoint(uvt__ioh *h);
+/* Both, where nothing but that has to be looked at again after a suspension. */
+static inline int uvt__io_go_on(uvt__ioh *h) {
+    return uvt__goes_on(h->shard) ? 0 : uvt__io_checkpoint(h);
+}
 void uvt__io_own(uvt__ioh *h, uvt__task *owner);
 void uvt__io_disown(uvt__ioh *h);
 /* Starts closing: wakes whoever waits on it with UV_EBADF. */

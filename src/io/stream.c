@@ -125,11 +125,9 @@ static inline int hook(uvt_stream_t *s, uvt_park_t *p) {
 static int wait_readable(uvt_stream_t *s) {
     uvt_park_t p = { .what = "read", .object = s, .abort = read_abort };
     int rc = hook(s, &p);
-    if (UNLIKELY(rc < 0)) return rc;
-    uvt__io_enter(&s->h);
-    rc = uvt_park(&p);
-    uvt__io_leave(&s->h);
-    return UNLIKELY(rc == 0 && s->h.state != IO_OPEN) ? UV_EBADF : rc;
+    if (LIKELY(rc == 0)) rc = uvt__io_park(&s->h, &p);
+    if (UNLIKELY(rc == 0 && s->h.state != IO_OPEN)) rc = UV_EBADF;
+    return rc;
 }
 
 /* Waits for bytes from the kernel; 0 when it put them into the stash, which was empty. */
@@ -221,7 +219,7 @@ int uvt_read_exact(uvt_stream_t *s, void *buf, size_t size, size_t *got) {
     if (n < 0) return (int)n;
     size_t have = 0;
     do {
-        if (have > 0 && !uvt__goes_on(s->h.shard) && (n = uvt__io_checkpoint(&s->h)) < 0) break;
+        if (have > 0 && (n = uvt__io_go_on(&s->h)) < 0) break;
         n = read_some(s, (char *)buf + have, size - have);
         if (n > 0) have += (size_t)n;
     } while (n > 0 && have < size);
@@ -331,7 +329,8 @@ int uvt_shutdown(uvt_stream_t *s) {
     if (rc < 0) return rc;
     if (s->in_write || s->shutting) return UV_EBUSY;
     if (!s->h.shard->current) return UVT_ENOTASK;
-    if (!uvt__goes_on(s->h.shard) && (rc = uvt__io_checkpoint(&s->h)) < 0) return rc;
+    rc = uvt__io_go_on(&s->h);
+    if (rc < 0) return rc;
     if (s->in_write || s->shutting) return UV_EBUSY;
     if (s->torn) return UVT_ETORN;
     s->sreq.data = s;

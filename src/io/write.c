@@ -78,10 +78,7 @@ static int write_abort(uvt_park_t *p) {
 static int wait_flight(uvt_stream_t *s) {
     uvt_park_t p = { .what = "write", .object = s, .abort = write_abort };
     s->writer = &p;
-    uvt__io_enter(&s->h);
-    int rc = uvt_park(&p);
-    uvt__io_leave(&s->h);
-    return rc;
+    return uvt__io_park(&s->h, &p);
 }
 
 /* Copies the next piece and hands it to libuv. */
