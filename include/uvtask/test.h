@@ -140,6 +140,10 @@ UVT_EXTERN size_t uvt_test_live_bytes(void);
 /* Suspends: never - On cancel: no effect - Thread: any - Errors: none */
 UVT_EXTERN size_t uvt_test_live_blocks(void);
 
+/* The program's seed (-s, UVT_TEST_SEED): 0 when ready tasks run in the order in which they became ready.
+ * Suspends: never - On cancel: no effect - Thread: any - Errors: none */
+UVT_EXTERN uint64_t uvt_test_seed(void);
+
 /* Runs fn(arg) on a runtime as UVT_TEST does (virtual clock, the program's seed, reports collected), for
  * plain tests that want several: returns what uvt_run returns.
  * Suspends: never (blocks) - On cancel: no effect - Thread: outside of a runtime - Errors: as uvt_run */

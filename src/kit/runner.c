@@ -72,6 +72,10 @@ static uvt_options kit_options(const uvt_options *options) {
     return o;
 }
 
+uint64_t uvt_test_seed(void) {
+    return opt.seed;
+}
+
 int uvt_test_run(uvt_fn fn, void *arg, const uvt_options *options) {
     uvt_options o = kit_options(options);
     return uvt__run_with(fn, arg, &o, UVT_SITE("main"), true);

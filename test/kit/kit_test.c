@@ -127,7 +127,8 @@ static void spawn_twelve(void) {
 
 HIDDEN(order, UVT_TEST_VIRTUAL) {
     spawn_twelve();
-    uvt_test_fail(__FILE__, __LINE__, "order %s.", uvt_test_steps(true));
+    uvt_test_fail(__FILE__, __LINE__, "by seed %llu: order %s.", (unsigned long long)uvt_test_seed(),
+                  uvt_test_steps(true));
 }
 
 /* ---- running this program again ---- */
@@ -250,8 +251,10 @@ UVT_TEST_PLAIN(kit_in_one_process_runs_without_forking) {
 
 /* The order of twelve tasks under a seed. */
 static void order_under(const char *seed, char *order, size_t size) {
+    char by_seed[64];
+    snprintf(by_seed, sizeof by_seed, "by seed %s: order ", seed);
     CHECK_EQ(RUN_SELF("-s", seed, "kit_hidden_order"), 1);
-    CHECK_OUTPUT("order ");
+    CHECK_OUTPUT(by_seed);
     const char *begin = strstr(output, "order "), *end = strchr(begin, '.');
     CHECK(end != NULL);
     snprintf(order, size, "%.*s", (int)(end - begin), begin);

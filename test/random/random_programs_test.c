@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Thousands of small generated programs over all primitives against the model in this directory. Which ones
- * follows from UVT_TEST_SEED, so other seeds run other programs. One that breaks a promise is printed with its number;
+ * follows from the seed, so other seeds run other programs. One that breaks a promise is printed with its number;
  * UVT_PROGRAM=number runs that one alone.
  */
 #include <stdlib.h>
@@ -15,19 +15,14 @@ static void stop(void) {
     uvt_test_fail(__FILE__, __LINE__, "run it again with UVT_PROGRAM=%llu", (unsigned long long)run.p->number);
 }
 
-static uint64_t from_environment(const char *name) {
-    const char *text = getenv(name);
-    return text ? strtoull(text, NULL, 10) : 0;
-}
-
 static void run_some(uint64_t part) {
     broken_hook = stop;
-    uint64_t one = from_environment("UVT_PROGRAM");
+    const char *one = getenv("UVT_PROGRAM");
     if (one) {
-        program_run_number(one);
+        program_run_number(strtoull(one, NULL, 10));
         return;
     }
-    uint64_t first = 1 + (from_environment("UVT_TEST_SEED") * 2 + part) * PROGRAMS;
+    uint64_t first = 1 + (uvt_test_seed() * 2 + part) * PROGRAMS;
     for (uint64_t i = 0; i < PROGRAMS; i++) program_run_number(first + i);
 }
 
