@@ -5,8 +5,11 @@
  * the library never prints by itself (but for a panic outside of tasks, and assertions).
  *
  * Every call that needs a task answers UVT_ENOTASK outside of one, every call on a handle of another
- * shard, or of another runtime, UVT_ESHARD, and a NULL object or a {0} handle UV_EINVAL; they are not repeated
- * in the lists of errors.
+ * shard, or of another runtime, UVT_ESHARD (on another one's scope UV_EINVAL), and a NULL object or a {0} handle
+ * UV_EINVAL; they are not repeated in the lists of errors.
+ *
+ * Where a call "may" suspend it does when it has to wait, and now and then when it need not: a task that has made 128
+ * such calls in one run lets the others run.
  */
 #ifndef UVTASK_BASE_H
 #define UVTASK_BASE_H

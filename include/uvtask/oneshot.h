@@ -47,7 +47,8 @@ UVT_EXTERN void uvt_oneshot_close_tx(uvt_oneshot_t *o);
 UVT_EXTERN int uvt_oneshot_recv(uvt_oneshot_t *o, int *status, void **value);
 
 /* As recv, never waiting: UV_EAGAIN while nothing was sent.
- * Suspends: never - On cancel: no effect - Thread: loop - Errors: UV_EAGAIN; UV_EOF; UVT_ECLOSED */
+ * Suspends: never - On cancel: no effect - Thread: loop
+ * Errors: UV_EAGAIN; UV_EOF; UVT_ECLOSED; UV_EBUSY another task receives */
 UVT_EXTERN int uvt_oneshot_try_recv(uvt_oneshot_t *o, int *status, void **value);
 
 /* Gives the receiver's end back: the value, if one was sent and not received, is returned through *value
@@ -62,9 +63,10 @@ UVT_EXTERN int uvt_oneshot_close_rx(uvt_oneshot_t *o, void **value);
 UVT_EXTERN int uvt_oneshot_wait_closed(uvt_oneshot_t *o);
 
 /* Makes a child of the calling task that has a handle and no stack: it ends when the oneshot is sent
- * (status is the status sent), when its sender goes away (UV_EOF), or when it is aborted (cancelled at
- * once; the receiver's end is closed, so the sender is told). It takes the receiver's end over. The sent
- * value is stored to *value (may be NULL), which must live as long as the task.
+ * (status is the status sent; UVT_ECLOSED when that was received before), when its sender goes away (UV_EOF), or when
+ * it is aborted: cancelled when the loop comes to it, unless something is sent before that; then the receiver's end is
+ * closed, so the sender is told. It takes the receiver's end over. The sent value is stored to *value (may be NULL),
+ * which must live as long as the task.
  * Suspends: never - On cancel: no effect - Thread: task - Errors: UV_EINVAL; UV_EBUSY; UV_ENOMEM */
 #define uvt_spawn_oneshot(t, o, value) uvt_spawn_oneshot_at((t), (o), (value), UVT_SITE("oneshot"))
 /* The function behind the macro.

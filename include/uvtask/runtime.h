@@ -65,8 +65,8 @@ typedef struct uvt_options {
  * returns when that task, and all it owned, have ended and the loops are closed. When fn ends, detached tasks that
  * still run are cancelled and awaited.
  *
- * Returns what fn returned; if that is >= 0 and a detached task failed, that failure. Failures are never
- * lost. A request that was abandoned on libuv's thread pool (a name resolution) is still waited for. A blocking job
+ * Returns what fn returned; if that is >= 0 and a child of fn that nobody joined, or else a detached task, failed, that
+ * failure. A request that was abandoned on libuv's thread pool (a name resolution) is still waited for. A blocking job
  * that still runs options.grace_ms after fn has returned (or the end began otherwise) is named in a report and left
  * alone: the task that waits for it is given up with its stack, which the job may still use. (libuv waits for its
  * threads when the process exits.) Blocks the calling thread. If SIGPIPE has its default action, which would end the

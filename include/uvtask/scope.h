@@ -58,9 +58,10 @@ UVT_EXTERN void uvt_token_unref(uvt_token_t *token);
 
 /* Cancels the token and its subtree: wakes its waiters and cancels the scopes bound to it. Nobody runs
  * inside this call. uvt_token_cancelled is true when it returns; from another thread or shard, and for
- * what is on other shards, the rest follows soon. Twice is as once. text (may be NULL) is kept, not copied.
+ * what is on other shards, the rest follows soon. Twice is as once (0). text (may be NULL) is kept, not copied.
  * Suspends: never - On cancel: no effect - Thread: any
- * Errors: UV_EINVAL token is NULL; UVT_EGONE the shard that made it has ended (flag set all the same) */
+ * Errors: UV_EINVAL token is NULL; UVT_EGONE the shard that made it has ended (its own flag is set all the same,
+ *         those of the tokens below it are not) */
 UVT_EXTERN int uvt_token_cancel(uvt_token_t *token, const char *text);
 
 /* Cancels the token ms from now, unless it is cancelled first; a later call moves the time, UVT_FOREVER
@@ -85,7 +86,8 @@ UVT_EXTERN int uvt_token_wait(uvt_token_t *token);
 
 typedef struct uvt_scope_options {
     uint64_t timeout_ms; /* deadline this long after the begin; 0 none. For one that is over at once set
-                            deadline to any time that has passed */
+                            deadline to any time that has passed. It may come a thousandth later of what was computed
+                            between the begin and the first suspension */
     uint64_t deadline;   /* deadline as a time of uvt_now; 0 none. With both, the earlier counts */
     uvt_token_t *token;  /* cancels the scope when it is cancelled; the scope holds a reference */
     bool shield;         /* cancels from outside of this scope do not reach inside; its own do */
@@ -135,7 +137,7 @@ UVT_EXTERN int uvt_scope_cancel(uvt_scope_t *s, const char *text);
 
 /* Moves the deadline of an open scope to a time of uvt_now; UVT_FOREVER takes it off. Too late once the
  * scope is cancelled (no effect).
- * Suspends: never - On cancel: no effect - Thread: loop - Errors: UV_EINVAL not open */
+ * Suspends: never - On cancel: no effect - Thread: loop - Errors: UV_EINVAL not open, a time that is negative */
 UVT_EXTERN int uvt_scope_set_deadline(uvt_scope_t *s, uint64_t deadline);
 
 /* Raises or lowers the shield of an open scope. Lowering it lets a cancel from outside in at once.
@@ -156,7 +158,8 @@ UVT_EXTERN int uvt_timeout(uint64_t ms, uvt_fn fn, void *arg);
 
 /* Runs fn(arg) in the calling task shielded from cancels from outside, for grace_ms at most (UVT_FOREVER:
  * no limit; 0 is over at once): for clean-up that has to suspend. UV_ETIMEDOUT when the grace ran out.
- * Suspends: as fn does - On cancel: fn does not see it - Thread: task - Errors: as uvt_timeout */
+ * Suspends: as fn does - On cancel: fn does not see it (but a deadlock ends its waits, too) - Thread: task
+ * Errors: as uvt_timeout */
 UVT_EXTERN int uvt_shielded(uint64_t grace_ms, uvt_fn fn, void *arg);
 
 /* Runs fn(arg) in the calling task under a token: UV_ECANCELED when the token made it give up. A token

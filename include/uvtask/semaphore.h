@@ -34,7 +34,7 @@ UVT_EXTERN int uvt_semaphore_init(uvt_semaphore_t *s, unsigned permits, unsigned
 
 /* Takes n permits (0 is granted at once), waiting behind earlier callers.
  * Suspends: may - On cancel: UV_ECANCELED, no permit taken - Thread: task
- * Errors: UVT_ECLOSED; UV_EINVAL n is above the limit, so it could never be granted */
+ * Errors: UVT_ECLOSED; UV_EINVAL n is above the limit (unless that is 0 for now), so it could never be granted */
 UVT_EXTERN int uvt_semaphore_acquire_many(uvt_semaphore_t *s, unsigned n);
 /* One permit.
  * Suspends: may - On cancel: UV_ECANCELED - Thread: task - Errors: UVT_ECLOSED */
@@ -48,9 +48,10 @@ UVT_EXTERN int uvt_semaphore_try_acquire(uvt_semaphore_t *s, unsigned n);
  * Suspends: never - On cancel: no effect - Thread: loop - Errors: UV_EINVAL more than the limit */
 UVT_EXTERN int uvt_semaphore_release(uvt_semaphore_t *s, unsigned n);
 
-/* Changes how many permits there are altogether, for a semaphore made with a limit: raising it lets
- * waiters in at once, lowering it holds newcomers until enough has come back. 0 blocks all. Waiters that
- * ask for more than the new limit stay, until it is raised.
+/* Changes how many permits there are, for a semaphore made with a limit: those that are free become more or fewer by
+ * the difference of the limits. So raising it lets waiters in at once, lowering it holds newcomers until enough has
+ * come back (or was released for the first time, if it was made with fewer permits than its limit). 0 blocks all.
+ * Waiters that ask for more than the new limit stay, until it is raised.
  * Suspends: never - On cancel: no effect - Thread: loop
  * Errors: UV_EINVAL made without a limit, limit beyond INT32_MAX */
 UVT_EXTERN int uvt_semaphore_set_limit(uvt_semaphore_t *s, unsigned limit);

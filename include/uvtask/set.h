@@ -25,8 +25,9 @@ typedef struct uvt_set {
 typedef struct uvt_set_options {
     unsigned limit; /* at most so many live members: spawn waits for room, first come first served;
                        0 no limit */
-    bool fail_fast; /* the first failure (not a cancellation) cancels the other members, and is what wait
-                       and close return; failures after it can be read with uvt_set_next */
+    bool fail_fast; /* the first failure (not a cancellation) cancels the other members, also those that are spawned
+                       after it, and is what wait and close return; failures after it can be read with
+                       uvt_set_next */
     bool discard;   /* keep no results, for a set that lives as long as a server: next has nothing to
                        give; the first failure still comes out of wait or close */
     void (*drop)(void *arg); /* uvt_task_options.drop for members that bring none */
@@ -85,7 +86,8 @@ UVT_EXTERN int uvt_set_start_at(uvt_set_t *set, uvt_fn fn, void *arg, void **val
 UVT_EXTERN int uvt_started(void *value);
 
 /* Waits for the next member to end, in the order they end, and takes its result: 0 with *r filled (r may
- * be NULL), UV_EOF when the set has neither members nor results left.
+ * be NULL), UV_EOF when the set has neither members nor results left. A member may call it, while others live: waiting
+ * for itself it waits in vain.
  * Suspends: may - On cancel: UV_ECANCELED, no result is lost - Thread: task
  * Errors: UVT_ESTALE; UV_EBUSY another task waits on this set */
 UVT_EXTERN int uvt_set_next(uvt_set_t *set, uvt_result *r);
@@ -113,7 +115,8 @@ UVT_EXTERN int uvt_set_detach_all(uvt_set_t *set);
 UVT_EXTERN int uvt_set_len(const uvt_set_t *set);
 
 /* Cancels the members that live, awaits them, releases the set. Returns a failure as uvt_set_wait does;
- * or UV_ECANCELED when the caller is cancelled and members were cut short; or 0.
+ * or UV_ECANCELED when the caller is cancelled and some member ended cancelled (that uvt_set_next has not handed out);
+ * or 0.
  * Suspends: may - On cancel: it goes on all the same, nothing outlives it - Thread: the task that opened
  * Errors: UVT_ESTALE closed before; UVT_EDEADLK called by a member; UV_EINVAL another task opened it */
 UVT_EXTERN int uvt_set_close(uvt_set_t *set);

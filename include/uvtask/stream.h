@@ -43,8 +43,8 @@ UVT_EXTERN int uvt_read_exact(uvt_stream_t *s, void *buf, size_t size, size_t *g
 UVT_EXTERN ssize_t uvt_read_until(uvt_stream_t *s, void *buf, size_t size, const void *delim, size_t len);
 
 /* Reads what is there without taking it: the same bytes come again with the next read. It waits only for the
- * first byte, gives 1 KB at most the first time, and after that what an earlier peek or read_until has left:
- * to wait for more, read.
+ * first byte, and gives what an earlier peek or read_until has left, else what has come, up to 1 KB or as much as a
+ * read_until needed before: to wait for more, read.
  * Suspends: may - On cancel: UV_ECANCELED - Thread: task - Errors: as uvt_read */
 UVT_EXTERN ssize_t uvt_peek(uvt_stream_t *s, void *buf, size_t size);
 
@@ -57,7 +57,7 @@ UVT_EXTERN uvt_case_t uvt_case_readable(uvt_stream_t *s);
  * up to 64 KiB, to libuv's queue, from a copy: a close drops that, a shutdown first waits for it).
  * *written (may be NULL) says how many bytes were, whatever is returned. A write that ends early leaves the
  * peer with half a message: writes and shutdowns after it get UVT_ETORN, until uvt_stream_mend.
- * Suspends: when the socket does not take it at once, so a slow peer holds the writer back
+ * Suspends: may, when the socket does not take it at once, so a slow peer holds the writer back
  * On cancel: UV_ECANCELED, see *written; the buffer is free at once - Thread: task
  * Errors: UV_EBUSY another task writes; UV_EBADF; UVT_ETORN; UV_ENOMEM; UV_EPIPE, UV_ECONNRESET ... */
 UVT_EXTERN int uvt_write(uvt_stream_t *s, const void *buf, size_t size, size_t *written);

@@ -9,7 +9,8 @@
  * The end of a task, in this order: its body returns (or panics); children and sets left open are
  * cancelled and awaited; defers run, last first; streams left open are closed and locks left held passed
  * on, with a report; whoever joins is told. If the body succeeded but a child that nobody joined had failed,
- * that failure becomes the task's status: failures are never lost.
+ * that failure becomes the task's status: failures are never lost. (Of a task that failed itself, or was cancelled, its
+ * own status is told and not its children's: join them, or put them into a set, to see those as well.)
  */
 #ifndef UVTASK_TASK_H
 #define UVTASK_TASK_H
@@ -52,7 +53,7 @@ typedef struct uvt__line {
 } uvt__line_t;
 
 typedef enum uvt_outcome {
-    UVT_RETURNED,  /* the body returned; status is its value */
+    UVT_RETURNED,  /* the body returned (or could not start: UV_ENOMEM); see uvt_result.status */
     UVT_CANCELLED, /* it was cancelled and gave up: status is UV_ECANCELED, reason says why */
     UVT_PANICKED   /* uvt_panic: status is UVT_EPANIC, message says what */
 } uvt_outcome;
@@ -64,8 +65,8 @@ typedef enum uvt_reason_code {
     UVT_REASON_OWNER,    /* the owner ended or closed its set */
     UVT_REASON_SET,      /* uvt_set_abort_all */
     UVT_REASON_SIBLING,  /* a member of a fail_fast set failed */
-    UVT_REASON_DEADLINE, /* a scope's or token's deadline came */
-    UVT_REASON_TOKEN,    /* uvt_token_cancel */
+    UVT_REASON_DEADLINE, /* a scope's deadline came; of a token, its own or an outer token's */
+    UVT_REASON_TOKEN,    /* uvt_token_cancel; of a scope, that its token was cancelled, whatever the cause */
     UVT_REASON_SCOPE,    /* uvt_scope_cancel */
     UVT_REASON_SHUTDOWN, /* the runtime ends */
     UVT_REASON_DEADLOCK, /* nothing was left that could have woken the task */
@@ -81,7 +82,9 @@ typedef struct uvt_reason {
 typedef struct uvt_result {
     uvt_task_t task; /* its (now used up) handle; its id tells members of a set apart */
     void *arg;       /* what it was spawned with */
-    int status;      /* the value of the body, UV_ECANCELED or UVT_EPANIC */
+    int status;      /* the value of the body; in place of a success the failure of a child that nobody joined, or
+                        UVT_ESCOPE for a scope that was left open; UV_ECANCELED, UVT_EPANIC, or UV_ENOMEM when the body
+                        could not start */
     uvt_outcome outcome;
     uvt_reason reason; /* valid for UVT_CANCELLED */
     char message[96];  /* valid for UVT_PANICKED, else ""; cut to fit */
@@ -121,10 +124,10 @@ typedef struct uvt_task_options {
 UVT_EXTERN int uvt_spawn_at(uvt_task_t *t, uvt_fn fn, void *arg, const uvt_task_options *options,
                             const char *site);
 
-/* Waits for a task to end and uses its handle up. With r: returns 0 and fills *r; when it says UV_ECANCELED, the task
- * still runs. Without (NULL): returns the task's status, so no failure is lost; that may be UV_ECANCELED as well,
- * so who may be cancelled himself and has to know should give an r. A stack that could not be had when the task was due
- * to start makes its status UV_ENOMEM (outcome returned).
+/* Waits for a task to end and uses its handle up. With r: returns 0 and fills *r; UV_ECANCELED says that it was not
+ * joined and the handle is still good. Without (NULL): returns the task's status, so no failure is lost; that may be
+ * UV_ECANCELED as well, so who may be cancelled himself and has to know should give an r. A stack that could not be had
+ * when the task was due to start makes its status UV_ENOMEM (outcome returned).
  * Suspends: may - On cancel: UV_ECANCELED, the task and its handle stay as they are - Thread: task
  * Errors: UVT_ESTALE joined or detached before; UV_EBUSY another task is joining it; UVT_EDEADLK it is
  *         the caller itself or one of its owners; UV_EINVAL {0}, or the task belongs to a set or the runtime (as
@@ -166,7 +169,9 @@ UVT_EXTERN const char *uvt_task_name(uvt_task_t t);
  * Suspends: always - On cancel: UV_ECANCELED, having yielded - Thread: task - Errors: none */
 UVT_EXTERN int uvt_yield(void);
 
-/* Has fn(arg) called when the task ends, however it ends; last registered runs first. It may suspend: it
+/* Has fn(arg) called when the task ends, however it ends; last registered runs first. (One that is given up never
+ * ends: see uvt_run, and note that defers run after children have ended, so that none can release the task's own
+ * blocking job.) It may suspend: it
  * is shielded from cancellation for options.grace_ms altogether, then cancelled. It ends the scopes that it begins
  * (an assertion). After one that panics the next runs below it on the same stack, with a grace time of its own.
  * Suspends: never - On cancel: no effect - Thread: task - Errors: UV_EINVAL fn is NULL; UV_ENOMEM */

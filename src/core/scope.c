@@ -217,7 +217,7 @@ int uvt_shielded(uint64_t grace_ms, uvt_fn fn, void *arg) {
 }
 
 int uvt_under_token(uvt_token_t *token, uvt_fn fn, void *arg) {
-    if (!token) return UV_EINVAL;
+    if (!token || !fn) return UV_EINVAL;
     if (!uvt__current()) return UVT_ENOTASK;
     if (uvt_token_cancelled(token)) return UV_ECANCELED;
     return under(&(uvt_scope_options){ .token = token }, fn, arg, UVT_SITE("uvt_under_token"));

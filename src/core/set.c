@@ -46,7 +46,7 @@ static int drop_results(uvt__shard *s, uvt__set *set) {
         uvt__task_free(s, t);
     }
     set->done_tail = &set->done;
-    set->results = 0;
+    set->results = set->cut_short = 0;
     return failure;
 }
 
@@ -135,6 +135,7 @@ void uvt__set_child_done(uvt__shard *s, uvt__set *set, uvt__task *t) {
     set->live--;
     if (set == s->root) root_child_done(s, t);
     else if (uvt__failed(t) && !(t->flags & TF_STARTING)) first_failure(s, set, t);
+    if (t->outcome == UVT_CANCELLED && !(t->flags & TF_STARTING)) set->cut_short++;
     if (set == s->root || set->discard || (t->flags & TF_STARTING)) {
         uvt__task_free(s, t);
     } else {
@@ -356,6 +357,7 @@ static void take_result(uvt__shard *s, uvt__set *set, uvt_result *r) {
     set->done = t->qnext;
     if (!set->done) set->done_tail = &set->done;
     set->results--;
+    if (t->outcome == UVT_CANCELLED) set->cut_short--;
     if (r) uvt__task_result(t, r);
     uvt__task_free(s, t);
 }
@@ -374,8 +376,7 @@ int uvt_set_next(uvt_set_t *h, uvt_result *r) {
     int rc = find(h, &set);
     if (UNLIKELY(rc < 0)) return rc;
     uvt__shard *s = uvt__here();
-    if (!set->done && set->live == 0) return UV_EOF;
-    rc = uvt__enter(s);
+    rc = set->done || set->live > 0 || (s->current->flags & TF_CANCELLED) ? uvt__enter(s) : 0;
     while (rc == 0 && set->id == h->id && !set->done) {
         if (set->live == 0) return UV_EOF;
         if (set->waiter) return UV_EBUSY;
@@ -472,12 +473,6 @@ int uvt_set_len(const uvt_set_t *h) {
     return rc < 0 ? rc : (int)(set->live + set->results);
 }
 
-static bool any_cancelled(const uvt__set *set) {
-    for (const uvt__task *t = set->done; t; t = t->qnext)
-        if (t->outcome == UVT_CANCELLED) return true;
-    return false;
-}
-
 int uvt_set_close(uvt_set_t *h) {
     uvt__set *set;
     uvt__shard *s = uvt__here();
@@ -486,13 +481,12 @@ int uvt_set_close(uvt_set_t *h) {
     if (inside(s, set)) return UVT_EDEADLK;
     if (uvt__owner(&set->node) != &s->current->node) return UV_EINVAL;
     if (set->closing) return UVT_ESTALE;
-    bool cut_short = set->live > 0;
     set->closing = true;
     uvt__cancel_children(s, &set->node, (uvt_reason){ .code = UVT_REASON_OWNER });
     dismiss_waiter(set);
     while (set->live > 0) wait_on(set, true, true); /* a waiting spawner may have come in meanwhile */
     rc = failure_of(set);
-    if (rc == 0 && (s->current->flags & TF_CANCELLED) && (cut_short || any_cancelled(set))) rc = UV_ECANCELED;
+    if (rc == 0 && (s->current->flags & TF_CANCELLED) && set->cut_short > 0) rc = UV_ECANCELED;
     uvt__set_free(s, set);
     h->rec = set; /* the stale id stays, so that a second close is recognised */
     return rc;

@@ -21,13 +21,25 @@ uint64_t uvt__now(const uvt__shard *s) {
     return s->virtual_clock ? s->clock : uv_hrtime() / 1000000;
 }
 
-/* A counter that is not the same on all processors may have gone backwards; its pace is known to a percent after a
- * while. */
+/* What the counter said when the clock was at ns. Both are read in this order everywhere: a thread that was interrupted
+ * between them makes what is reckoned later, and no deadline early. Here the best of a few counts. */
+static void read_together(uint64_t *ticks, uint64_t *ns) {
+    for (uint64_t least = UINT64_MAX, i = 0; i < 4; i++) {
+        uint64_t before = uvt__ticks(), now = uv_hrtime(), took = uvt__ticks() - before;
+        if (took >= least) continue;
+        least = took;
+        *ticks = before;
+        *ns = now;
+    }
+}
+
+/* A counter that is not the same on all processors may have gone backwards; its pace varies by a thousandth, as the
+ * clock is slewed against it by up to 500 ppm to either side. */
 uint64_t uvt__at_ticks(const uvt__shard *s, uint64_t then, uint64_t now, uint64_t now_ns) {
     uint64_t ago = now - then, all = now - s->ticks_then;
     if (now < then || ago < BRIEF || now <= s->ticks_then || ago > all) return now_ns;
     double pace = (double)(now_ns - s->ns_then) / (double)all;
-    return now_ns - (uint64_t)((double)ago * pace * 0.99);
+    return now_ns - (uint64_t)((double)ago * pace * 0.999);
 }
 
 uint64_t uvt__after(const uvt__shard *s, uint64_t ms) {
@@ -53,8 +65,7 @@ void uvt__wheel_init(uvt__shard *s) {
     }
     w->armed = 0;
     w->elapsed = uvt__now(s);
-    s->ticks_then = uvt__ticks();
-    s->ns_then = uv_hrtime();
+    read_together(&s->ticks_then, &s->ns_then);
     s->timer_at = UVT_FOREVER;
 }
 

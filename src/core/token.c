@@ -128,6 +128,7 @@ static void cancel_here(void *arg) {
 /* The first one to set the flag sends the message, which is the token's own. */
 static int cancel_from_afar(uvt_token_t *k, const char *text, uvt_token_t **late) {
     const char *none = NULL;
+    if (atomic_load(&k->flag)) return 0;
     atomic_compare_exchange_strong(&k->text, &none, text);
     if (atomic_exchange(&k->flag, true)) return 0;
     unsigned refs = atomic_load(&k->refs); /* one that nobody holds any more is on its way home to be freed */

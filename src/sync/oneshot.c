@@ -131,10 +131,7 @@ static bool take(uvt_oneshot_t *o) {
     return atomic_compare_exchange_strong(&o->state, &sent, TAKEN);
 }
 
-int uvt_oneshot_try_recv(uvt_oneshot_t *o, int *status, void **value) {
-    if (!o) return UV_EINVAL;
-    if (!uvt__here()) return UVT_ENOTASK;
-    if (!near(o)) return UVT_ESHARD;
+static int receive(uvt_oneshot_t *o, int *status, void **value) {
     switch (settled(o)) {
     case EMPTY: return UV_EAGAIN;
     case TX_GONE: return UV_EOF;
@@ -145,6 +142,20 @@ int uvt_oneshot_try_recv(uvt_oneshot_t *o, int *status, void **value) {
     if (status) *status = o->status;
     if (value) *value = o->value;
     return 0;
+}
+
+static bool is_receiving(uvt_oneshot_t *o) {
+    uvt__lock(o);
+    bool is = o->receiving;
+    uvt__unlock(o);
+    return is;
+}
+
+int uvt_oneshot_try_recv(uvt_oneshot_t *o, int *status, void **value) {
+    if (!o) return UV_EINVAL;
+    if (!uvt__here()) return UVT_ENOTASK;
+    if (!near(o)) return UVT_ESHARD;
+    return is_receiving(o) ? UV_EBUSY : receive(o, status, value);
 }
 
 /* Of either side. */
@@ -189,7 +200,7 @@ int uvt_oneshot_recv(uvt_oneshot_t *o, int *status, void **value) {
         if (hook_receiver(o, &w)) rc = uvt_park(&w.park);
         if (rc == UV_EOF) rc = 0; /* as the state says, too */
     }
-    if (rc == 0) rc = uvt_oneshot_try_recv(o, status, value);
+    if (rc == 0) rc = receive(o, status, value);
     set_receiving(o, false); /* from here on it may be gone */
     return rc;
 }
@@ -212,10 +223,7 @@ static int leave(uvt_oneshot_t *o, int *status, void **value) {
 int uvt_oneshot_close_rx(uvt_oneshot_t *o, void **value) {
     if (!o) return 0;
     if (!near(o) && uvt__registry_alive(o->tag)) return UVT_ESHARD;
-    uvt__lock(o);
-    bool busy = o->receiving;
-    uvt__unlock(o);
-    if (busy) return UV_EBUSY;
+    if (is_receiving(o)) return UV_EBUSY;
     return leave(o, NULL, value);
 }
 
@@ -293,7 +301,7 @@ static int case_hook(uvt__part *p) {
 
 static int case_finish(uvt__part *p, int rc) {
     (void)rc; /* the state says the same */
-    return case_attempt(p->c);
+    return receive(p->c->object, p->c->out, p->c->out2);
 }
 
 static void case_unhook(uvt__part *p) {

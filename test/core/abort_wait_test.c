@@ -109,6 +109,15 @@ UVT_TEST_REAL(yield_after_a_long_computation_reports_the_deadline_at_once) {
     CHECK_EQ(uvt_scope_end(&s, UV_ECANCELED), UV_ETIMEDOUT);
 }
 
+/* A limit's beginning is reckoned when it is armed, and no more than a thousandth too late. */
+UVT_TEST_REAL(yield_after_a_computation_one_percent_too_long_reports_the_deadline) {
+    uvt_scope_t s;
+    CHECK_EQ(uvt_scope_begin(&s, &(uvt_scope_options){ .timeout_ms = 300 }), 0);
+    for (uint64_t start = uv_hrtime(); uv_hrtime() - start < 303000000;) continue;
+    CHECK_EQ(uvt_yield(), UV_ECANCELED);
+    CHECK_EQ(uvt_scope_end(&s, UV_ECANCELED), UV_ETIMEDOUT);
+}
+
 UVT_TEST(yield_under_a_deadline_in_the_past_reports_it_at_once) {
     uvt_scope_t s;
     CHECK_EQ(uvt_sleep(5), 0);

@@ -26,6 +26,8 @@ UVT_TEST(null_function_is_refused_by_every_wrapper) {
     CHECK_EQ(uvt_defer(NULL, NULL), UV_EINVAL);
     CHECK_EQ(uvt_token_new(&token, NULL), 0);
     CHECK_EQ(uvt_under_token(token, NULL, NULL), UV_EINVAL);
+    CHECK_EQ(uvt_token_cancel(token, NULL), 0);
+    CHECK_EQ(uvt_under_token(token, NULL, NULL), UV_EINVAL);
     uvt_token_unref(token);
 }
 

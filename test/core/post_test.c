@@ -148,6 +148,34 @@ UVT_TEST_REAL(post_from_a_thread_wakes_a_loop_blocked_in_its_poll) {
     uvt_runtime_unref(rt);
 }
 
+static int sends_one(void *o) {
+    return uvt_oneshot_send(o, 1, NULL);
+}
+
+static void spawns_sender(void *o) {
+    CHECK_EQ(uvt_runtime_spawn(rt, sends_one, o), 0);
+}
+
+static void posts_spawn_later(void *o) {
+    uv_sleep(30);
+    CHECK_EQ(uvt_post(rt, spawns_sender, o), 0);
+}
+
+/* How a thread spawns a task, with the loop asleep in its poll. */
+UVT_TEST_REAL(post_from_a_thread_starts_a_task_on_an_idle_loop) {
+    uv_thread_t thread;
+    uvt_oneshot_t *o;
+    int status = 0;
+    rt = uvt_runtime_ref();
+    CHECK_EQ(uvt_oneshot_new(&o, UVT_ONESHOT_EXTERNAL), 0);
+    CHECK_EQ(uv_thread_create(&thread, posts_spawn_later, o), 0);
+    CHECK_EQ(uvt_oneshot_recv(o, &status, NULL), 0);
+    CHECK_EQ(status, 1);
+    uv_thread_join(&thread);
+    uvt_oneshot_close_rx(o, NULL);
+    uvt_runtime_unref(rt);
+}
+
 static int spins(void *arg) {
     while (!*(volatile bool *)arg) CHECK_EQ(uvt_yield(), 0);
     return 0;

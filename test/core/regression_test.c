@@ -332,7 +332,7 @@ UVT_TEST(deadline_over_two_sets_comes_while_the_first_is_closed) {
     CHECK_EQ(uvt_set_open(&second, NULL), 0);
     CHECK_EQ(uvt_set_spawn(&first, shielded_sleep, INT(400)), 0);
     CHECK_EQ(uvt_set_spawn(&second, notes_its_cancel, NULL), 0);
-    CHECK_EQ(uvt_set_close(&first), UV_ECANCELED);
+    CHECK_EQ(uvt_set_close(&first), 0); /* its member was not cut short */
     CHECK_EQ(cancelled_at, begin + 50);
     CHECK_EQ(uvt_scope_end(&scope, uvt_set_close(&second)), UV_ETIMEDOUT);
 }

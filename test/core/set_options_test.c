@@ -273,6 +273,21 @@ UVT_TEST(set_fail_fast_later_failure_can_be_read) {
     CHECK_EQ(uvt_set_close(&set), UV_EIO);
 }
 
+/* As Trio's nurseries are: cancelled once and for all. */
+UVT_TEST(set_fail_fast_member_spawned_after_the_failure_is_cancelled_from_birth) {
+    uvt_set_t set;
+    open_with(&set, (uvt_set_options){ .fail_fast = true });
+    CHECK_EQ(uvt_set_spawn(&set, fail_later, MS(10)), 0);
+    CHECK_EQ(uvt_set_wait(&set), UV_EIO);
+    CHECK_EQ(uvt_set_spawn(&set, endless, NULL), 0);
+    CHECK_EQ(uvt_set_wait(&set), UV_EIO);
+    CHECK_EQ(take(&set).status, UV_EIO);
+    uvt_result r = take(&set);
+    CHECK_EQ(r.outcome, UVT_CANCELLED);
+    CHECK_EQ(r.reason.code, UVT_REASON_SIBLING);
+    CHECK_EQ(uvt_set_close(&set), UV_EIO);
+}
+
 static int fail_now(void *arg) {
     return (int)(intptr_t)arg;
 }
@@ -293,6 +308,10 @@ UVT_TEST(set_fail_fast_failures_in_one_tick_first_result_is_the_error) {
 static int fifty_ms(void *arg) {
     (void)arg;
     return uvt_sleep(50);
+}
+
+static int shielded_fifty_ms(void *arg) {
+    return uvt_shielded(UVT_FOREVER, fifty_ms, arg);
 }
 
 static int leaves_after_fifty_ms(void *arg) {
@@ -363,6 +382,34 @@ UVT_TEST(set_discard_close_awaits_live_members) {
     CHECK_EQ(uvt_set_len(&set), 2);
     CHECK_EQ(uvt_set_close(&set), 0);
     CHECK_EQ(uvt_now() - t, 50);
+}
+
+/* What close says of a set in a cancelled scope, with one member that either ignores the cancel or heeds it. */
+static int close_in_a_cancelled_scope(bool discard, bool before, bool heeds, bool taken) {
+    uvt_scope_t s;
+    uvt_set_t set;
+    CHECK_EQ(uvt_scope_begin(&s, NULL), 0);
+    open_with(&set, (uvt_set_options){ .discard = discard });
+    CHECK_EQ(uvt_set_spawn(&set, heeds ? endless : shielded_fifty_ms, NULL), 0);
+    CHECK_EQ(uvt_sleep(1), 0);
+    if (before) { /* it has ended when the scope is cancelled */
+        CHECK_EQ(uvt_set_abort_all(&set), 0);
+        CHECK_EQ(uvt_set_wait(&set), 0);
+    }
+    if (taken) CHECK_EQ(uvt_set_next(&set, NULL), 0);
+    CHECK_EQ(uvt_scope_cancel(&s, NULL), 0);
+    int rc = uvt_set_close(&set);
+    CHECK_EQ(uvt_scope_end(&s, rc), rc);
+    return rc;
+}
+
+UVT_TEST(set_close_in_a_cancelled_scope_is_cancelled_when_a_member_was) {
+    for (int i = 0; i < 4; i++) {
+        bool discard = i & 1, before = i & 2;
+        CHECK_EQ(close_in_a_cancelled_scope(discard, before, true, false), UV_ECANCELED);
+        CHECK_EQ(close_in_a_cancelled_scope(discard, before, false, false), 0);
+    }
+    CHECK_EQ(close_in_a_cancelled_scope(false, true, true, true), 0); /* next has told of it */
 }
 
 UVT_TEST(set_discard_with_limit_and_fail_fast_does_all_three) {

@@ -244,6 +244,44 @@ UVT_TEST(set_wait_new_member_after_the_last_left_still_returns) {
     CHECK_EQ(uvt_set_close(&set), 0);
 }
 
+/* Wakes after the member has ended and before the owner, who was woken by that, has run. */
+static int spawns_between(void *set) {
+    CHECK_EQ(uvt_sleep(10), 0);
+    if (uvt_test_seed() == 0) CHECK_EQ(uvt_set_len(set), 1);
+    return uvt_set_spawn(set, nap, MS(5));
+}
+
+UVT_TEST(set_wait_waits_for_a_member_that_came_before_the_waiter_ran) {
+    uvt_set_t set;
+    uvt_task_t outsider;
+    uint64_t t = uvt_now();
+    CHECK_EQ(uvt_set_open(&set, NULL), 0);
+    CHECK_EQ(uvt_set_spawn(&set, nap, MS(10)), 0);
+    CHECK_EQ(uvt_yield(), 0); /* its timer is the first */
+    CHECK_EQ(uvt_spawn(&outsider, spawns_between, &set), 0);
+    CHECK_EQ(uvt_set_wait(&set), 0);
+    if (uvt_test_seed() == 0) CHECK_EQ(uvt_now() - t, 15); /* by a seed it may have run before */
+    CHECK_EQ(uvt_join(outsider, NULL), 0);
+    CHECK_EQ(uvt_set_close(&set), 0);
+}
+
+UVT_TEST(set_next_of_an_empty_set_in_a_cancelled_scope_says_so_and_yields) {
+    uvt_scope_t s;
+    uvt_set_t set;
+    CHECK_EQ(uvt_set_open(&set, NULL), 0);
+    CHECK_EQ(next_of(&set), UV_EOF);
+    CHECK_EQ(uvt_scope_begin(&s, NULL), 0);
+    CHECK_EQ(uvt_scope_cancel(&s, NULL), 0);
+    uvt_stats before, after;
+    CHECK_EQ(uvt_stats_get(&before), 0);
+    for (int i = 0; i < 10; i++) CHECK_EQ(next_of(&set), UV_ECANCELED);
+    CHECK_EQ(uvt_stats_get(&after), 0);
+    CHECK_EQ(after.switches - before.switches, 10);
+    CHECK_EQ(uvt_scope_end(&s, UV_ECANCELED), UV_ECANCELED);
+    CHECK_EQ(next_of(&set), UV_EOF);
+    CHECK_EQ(uvt_set_close(&set), 0);
+}
+
 UVT_TEST(set_member_spawns_sibling_while_owner_waits) {
     uvt_set_t set;
     uint64_t t = uvt_now();

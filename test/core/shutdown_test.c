@@ -108,17 +108,39 @@ UVT_TEST_PLAIN(shutdown_in_full_traffic_ten_times) {
 
 /* ---- threads that complete things ---- */
 
-enum { MANY = 10000 };
+/* The first half while the runtime goes on and while it ends, the other half after its end. */
+enum { MANY = 10000, SOME = 100 };
 static uvt_oneshot_t *oneshots[MANY];
 static atomic_int sent, refused;
+static uv_sem_t ended;
 
 static void completes_them_all(void *arg) {
     (void)arg;
     for (int i = 0; i < MANY; i++) {
+        if (i == MANY / 2) uv_sem_wait(&ended);
         int rc = uvt_oneshot_send(oneshots[i], 0, NULL);
         CHECK(rc == 0 || rc == UVT_ECLOSED || rc == UVT_EGONE);
         atomic_fetch_add(rc == 0 ? &sent : &refused, 1);
     }
+}
+
+/* Starts the thread; by the time this returns it has sent some. */
+static int let_it_begin(uv_thread_t *thread) {
+    int rc = uv_thread_create(thread, completes_them_all, NULL);
+    while (rc == 0 && atomic_load(&sent) < SOME) {}
+    return rc;
+}
+
+/* Runs fn(&thread), a main task that starts the thread, and sees it through. */
+static void end_beside_the_thread(uvt_fn fn) {
+    uv_thread_t thread;
+    CHECK_EQ(uv_sem_init(&ended, 0), 0);
+    CHECK_EQ(uvt_run(fn, &thread, NULL), 0);
+    uv_sem_post(&ended);
+    uv_thread_join(&thread);
+    uv_sem_destroy(&ended);
+    CHECK_EQ(atomic_load(&sent) + atomic_load(&refused), MANY);
+    CHECK(atomic_load(&sent) >= SOME && atomic_load(&refused) >= MANY / 2);
 }
 
 static int leaves_ten_thousand(void *thread) {
@@ -128,23 +150,22 @@ static int leaves_ten_thousand(void *thread) {
         CHECK_EQ(uvt_spawn_oneshot(&t, oneshots[i], NULL), 0);
         CHECK_EQ(uvt_detach(t), 0);
     }
-    return uv_thread_create(thread, completes_them_all, NULL);
+    return let_it_begin(thread);
 }
 
 UVT_TEST_PLAIN(shutdown_while_a_thread_completes_ten_thousand_tasks) {
-    uv_thread_t thread;
-    CHECK_EQ(uvt_run(leaves_ten_thousand, &thread, NULL), 0);
-    uv_thread_join(&thread);
-    CHECK_EQ(atomic_load(&sent) + atomic_load(&refused), MANY);
+    end_beside_the_thread(leaves_ten_thousand);
 }
 
-static int cleaned;
+static int cleaned, received, dropped;
 
+/* What was sent is received, or comes back as the receiver leaves: never lost. */
 static int receives_one(void *arg) {
     uvt_oneshot_t *o = arg;
     CHECK_EQ(uvt_defer(d_count, &cleaned), 0);
     int rc = uvt_oneshot_recv(o, NULL, NULL);
-    uvt_oneshot_close_rx(o, NULL);
+    if (rc == 0) received++;
+    dropped += uvt_oneshot_close_rx(o, NULL);
     return rc;
 }
 
@@ -155,14 +176,13 @@ static int leaves_waiting_tasks(void *thread) {
         else uvt_oneshot_close_rx(oneshots[i], NULL);
     }
     uvt_yield();
-    return uv_thread_create(thread, completes_them_all, NULL);
+    return let_it_begin(thread);
 }
 
 UVT_TEST_PLAIN(shutdown_while_a_thread_wakes_tasks_each_is_cleaned_once) {
-    uv_thread_t thread;
-    CHECK_EQ(uvt_run(leaves_waiting_tasks, &thread, NULL), 0);
-    uv_thread_join(&thread);
+    end_beside_the_thread(leaves_waiting_tasks);
     CHECK_EQ(cleaned, MANY / 10);
+    CHECK_EQ(received + dropped, atomic_load(&sent));
 }
 
 /* A thread that is released by a task's cleanup, which then waits for it. */

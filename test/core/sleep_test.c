@@ -103,27 +103,26 @@ static int sleep_until_common_and_step(void *arg) {
     return 0;
 }
 
-static int thirty_equal_deadlines(void *arg) {
+/* Without a seed tasks run in the order in which they became ready, so the timers' order shows. */
+UVT_TEST(sleep_equal_deadlines_wake_in_order_of_arming) {
     uvt_set_t set;
-    (void)arg;
     common_deadline = uvt_now() + 300;
     CHECK_EQ(uvt_set_open(&set, NULL), 0);
     for (int i = 0; i < 30; i++) CHECK_EQ(uvt_set_spawn(&set, sleep_until_common_and_step, MS(i)), 0);
     CHECK_EQ(uvt_set_wait(&set), 0);
-    CHECK(uvt_now() >= common_deadline);
-    return uvt_set_close(&set);
-}
-
-/* A runtime without a seed keeps the order in which tasks become ready, so the timers' order shows. */
-UVT_TEST_PLAIN(sleep_equal_deadlines_wake_in_order_of_arming) {
-    CHECK_EQ(uvt_run(thirty_equal_deadlines, NULL, NULL), 0);
+    CHECK_EQ(uvt_now(), common_deadline);
+    CHECK_EQ(uvt_set_close(&set), 0);
+    if (uvt_test_seed() != 0) return;
     CHECK_STEPS("0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29");
 }
 
-/* Its deadline and its sleep are due in the same millisecond: whichever fires first unhooks the other. */
-static int sleep_and_limit_in_one_slot(void *arg) {
-    int rc = uvt_timeout(100, nap, arg);
-    CHECK(rc == 0 || rc == UV_ETIMEDOUT);
+/* The yield arms the deadline before the sleep, in the same slot: as it fires, the cancel takes the sleep's timer out,
+ * which is the next one there. */
+static int limit_before_sleep_in_one_slot(void *arg) {
+    uvt_scope_t limit;
+    CHECK_EQ(uvt_scope_begin(&limit, &(uvt_scope_options){ .timeout_ms = 100 }), 0);
+    CHECK_EQ(uvt_yield(), 0);
+    CHECK_EQ(uvt_scope_end(&limit, nap(arg)), UV_ETIMEDOUT);
     return 0;
 }
 
@@ -131,10 +130,11 @@ UVT_TEST(sleep_timer_removed_while_its_slot_fires_others_still_fire) {
     uvt_set_t set;
     uint64_t t = uvt_now();
     CHECK_EQ(uvt_set_open(&set, NULL), 0);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 3; i++) { /* each of them armed, before the next one is spawned */
+        CHECK_EQ(uvt_set_spawn(&set, limit_before_sleep_in_one_slot, MS(100)), 0);
+        for (int n = 0; n < 3; n++) CHECK_EQ(uvt_yield(), 0);
         CHECK_EQ(uvt_set_spawn(&set, nap, MS(100)), 0);
-        CHECK_EQ(uvt_set_spawn(&set, sleep_and_limit_in_one_slot, MS(100)), 0);
-        CHECK_EQ(uvt_set_spawn(&set, nap, MS(100)), 0);
+        for (int n = 0; n < 3; n++) CHECK_EQ(uvt_yield(), 0);
     }
     CHECK_EQ(uvt_set_wait(&set), 0);
     CHECK_EQ(uvt_now() - t, 100);
@@ -277,6 +277,22 @@ static uv_work_t job;
 static void twenty_ms_job(uv_work_t *req) {
     (void)req;
     uv_sleep(20);
+}
+
+static int twenty_ms_of_a_thread(void *arg) {
+    (void)arg;
+    uv_sleep(20);
+    return 5;
+}
+
+static int waits_for_a_job(void *arg) {
+    return uvt_blocking(twenty_ms_of_a_thread, arg);
+}
+
+UVT_TEST(virtual_clock_stands_while_a_blocking_job_runs) {
+    uint64_t t = uvt_now();
+    CHECK_EQ(uvt_timeout(60000, waits_for_a_job, NULL), 5);
+    CHECK_EQ(uvt_now(), t);
 }
 
 static void job_done(uv_work_t *req, int status) {

@@ -326,6 +326,16 @@ UVT_TEST_REAL(token_cancelled_from_a_thread_wakes_the_waiter) {
     uvt_token_unref(parent);
 }
 
+UVT_TEST_REAL(token_cancelled_again_from_a_thread_keeps_its_words) {
+    uvt_token_t *t = token(NULL);
+    uv_thread_t thread;
+    CHECK_EQ(uvt_token_cancel(t, NULL), 0); /* none are words, too */
+    CHECK_EQ(uv_thread_create(&thread, cancel_from_thread, uvt_token_ref(t)), 0);
+    CHECK_EQ(uv_thread_join(&thread), 0);
+    CHECK(uvt_token_reason(t).text == NULL);
+    uvt_token_unref(t);
+}
+
 UVT_TEST_REAL(token_cancelled_from_a_thread_cancels_the_scopes_bound_to_it) {
     uvt_token_t *t = token(NULL);
     uvt_scope_t s;

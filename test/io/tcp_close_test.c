@@ -212,8 +212,12 @@ UVT_TEST(close_with_bytes_and_close_in_one_poll_wakes_the_reader_once) {
         if (data_first) lo_raw_send(peer, "d", 1);
         lo_trigger_pull(&trigger);
         if (!data_first) lo_raw_send(peer, "d", 1);
+        uvt_stats before, after;
+        CHECK_EQ(uvt_stats_get(&before), 0);
         CHECK_EQ(uvt_join(t, &r), 0);
+        CHECK_EQ(uvt_stats_get(&after), 0);
         CHECK(r.status == 1 || r.status == UV_EBADF);
+        CHECK_EQ(after.switches - before.switches, 2); /* the reader, once, and this task */
         lo_trigger_close(&trigger);
         close(peer);
     }

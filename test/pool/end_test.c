@@ -99,6 +99,41 @@ UVT_TEST_PLAIN(job_outlives_its_runtime_the_next_one_has_the_other_threads) {
     CHECK_EQ(stats_of((uvt_lane_t){ 0 }).running, 0);
 }
 
+/* ---- released by a cleanup ---- */
+
+static void opens_the_gate(void *arg) {
+    (void)arg;
+    gate_open(&g, 1);
+    uvt_test_step("opened");
+}
+
+static int cleans_up_for_the_job(void *arg) {
+    (void)arg;
+    CHECK_EQ(uvt_defer(opens_the_gate, NULL), 0);
+    return uvt_sleep(UVT_FOREVER);
+}
+
+/* A detached job that only another task's cleanup, which the end brings about, releases. */
+static int leaves_job_and_cleaner(void *arg) {
+    uvt_task_t job, cleaner;
+    (void)arg;
+    CHECK_EQ(uvt_spawn(&cleaner, cleans_up_for_the_job, NULL), 0);
+    CHECK_EQ(uvt_detach(cleaner), 0);
+    CHECK_EQ(uvt_spawn_blocking(&job, stand, &g), 0);
+    gate_wait(&g, 1);
+    CHECK_EQ(uvt_detach(job), 0);
+    return uvt_yield();
+}
+
+UVT_TEST_PLAIN(end_waits_for_a_job_that_a_tasks_cleanup_releases) {
+    gate_init(&g);
+    CHECK_EQ(uvt_test_run(leaves_job_and_cleaner, NULL, &(uvt_options){ .grace_ms = 60000 }), 0);
+    CHECK_STEPS("opened");
+    CHECK_EQ(g.stopped, 1);
+    CHECK_STR(uvt_test_reports(), "");
+    clean_up();
+}
+
 /* ---- given up ---- */
 
 static char reported[4096];
@@ -122,7 +157,9 @@ static int spawns_stuck_job(void *arg) {
 
 UVT_TEST_PLAIN(end_names_the_job_that_still_runs_and_leaves_it) {
     gate_init(&g);
+    uint64_t t = uv_hrtime();
     CHECK_EQ(uvt_run(spawns_stuck_job, NULL, &(uvt_options){ .grace_ms = 20, .report = note_report }), 0);
+    CHECK_IN((uv_hrtime() - t) / 1000000, 20, 20 + 2000); /* about then */
     CHECK(strstr(reported, "shutdown: job stuck ("));
     CHECK(strstr(reported, "end_test.c:") && strstr(reported, ") still runs\n"));
     CHECK_EQ(g.inside, 1);

@@ -123,7 +123,9 @@ UVT_TEST(oneshot_second_receiver_or_waiter_is_busy) {
     CHECK_EQ(uvt_oneshot_recv(o, NULL, NULL), UV_EBUSY);
     CHECK_EQ(uvt_oneshot_wait_closed(o), UV_EBUSY);
     CHECK_EQ(uvt_oneshot_close_rx(o, NULL), UV_EBUSY); /* somebody is receiving */
+    CHECK_EQ(uvt_oneshot_try_recv(o, NULL, NULL), UV_EBUSY);
     CHECK_EQ(uvt_oneshot_send(o, 7, NULL), 0);
+    CHECK_EQ(uvt_oneshot_try_recv(o, NULL, NULL), UV_EBUSY); /* what it was woken for stays its own */
     CHECK_EQ(uvt_join(receiver, NULL), 7);
     CHECK_EQ(uvt_oneshot_close_rx(o, NULL), 0);
     CHECK_EQ(uvt_join(waiter, NULL), 0);
