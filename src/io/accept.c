@@ -28,23 +28,27 @@ static int accept_fd(int fd) {
     return c < 0 ? uv_translate_sys_error(errno) : c;
 }
 
+static bool withdrawn(int rc) {
+    return rc == UV_EAGAIN || rc == UV_ECONNABORTED || rc == UV_EPROTO;
+}
+
 /* Takes one connection off the backlog into a stream: UV_EAGAIN when there is none. A connection for which
- * there is no memory is held for the next accept. */
+ * there is no memory is held for the next accept, and as no poll will tell of it, that is never UV_EAGAIN. */
 static int take(uvt_listener_t *l, uvt_stream_t **out, const char *site) {
     uvt__ioh *h;
     if (l->held < 0) l->held = UVT_UV(accept_fd(l->fd));
     if (l->held < 0) return l->held;
     int rc = uvt__io_new(l->h.shard, IO_STREAM, -1, l->h.shard->current, site, &h);
-    if (rc < 0) return rc;
-    rc = UVT_UV(uv_tcp_open(&h->uv.tcp, l->held));
-    if (rc < 0) {
-        uvt__io_close(h);
-        return rc;
-    }
+    if (rc == 0 && (rc = UVT_UV(uv_tcp_open(&h->uv.tcp, l->held))) < 0) uvt__io_close(h);
+    if (rc < 0) return withdrawn(rc) ? UV_ENOBUFS : rc;
     l->held = -1;
     (void)uv_tcp_nodelay(&h->uv.tcp, 1);
     *out = (uvt_stream_t *)h;
     return uvt__stream_opened(*out);
+}
+
+static void unhook(uvt_listener_t *l) {
+    uvt__io_unwait(&l->accepter, l->h.shard);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
@@ -59,20 +63,27 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
         l->starved = true;
         return;
     }
-    l->accepter = NULL;
+    unhook(l);
     uvt_unpark(p, status);
 }
 
 static int accept_abort(uvt_park_t *p) {
-    ((uvt_listener_t *)p->object)->accepter = NULL;
+    unhook((uvt_listener_t *)p->object);
     return UVT_ABORT_DONE;
 }
 
 void uvt__listener_closing(uvt_listener_t *l) {
     uvt_park_t *p = l->accepter;
-    l->accepter = NULL;
-    if (p) uvt_unpark(p, UV_EBADF);
+    if (p) {
+        unhook(l);
+        uvt_unpark(p, UV_EBADF);
+    }
     if (l->held >= 0) close(l->held);
+}
+
+void uvt__listener_given_up(uvt_listener_t *l) {
+    if (l->held >= 0) close(l->held);
+    close(l->fd);
 }
 
 static int hook(uvt_listener_t *l, uvt_park_t *p) {
@@ -81,7 +92,7 @@ static int hook(uvt_listener_t *l, uvt_park_t *p) {
         if (rc < 0) return rc;
         l->polling = true;
     }
-    l->accepter = p;
+    uvt__io_wait(&l->accepter, p, l->h.shard);
     l->starved = false;
     return 0;
 }
@@ -91,10 +102,6 @@ static int wait_readable(uvt_listener_t *l) {
     uvt_park_t p = { .what = "accept", .object = l, .abort = accept_abort };
     int rc = hook(l, &p);
     return rc < 0 ? rc : uvt__io_park(&l->h, &p);
-}
-
-static bool withdrawn(int rc) {
-    return rc == UV_EAGAIN || rc == UV_ECONNABORTED || rc == UV_EPROTO;
 }
 
 static int may_accept(const uvt_listener_t *l, uvt_stream_t **out) {
@@ -136,11 +143,11 @@ static int case_hook(uvt__part *p) {
 
 static void case_unhook(uvt__part *p) {
     uvt_listener_t *l = p->c->object;
-    if (l->accepter == &p->wait.park) l->accepter = NULL;
+    if (l->accepter == &p->wait.park) unhook(l);
     uvt__io_leave(&l->h);
 }
 
-static const uvt__kind accept_kind = { case_attempt, case_hook, uvt__finish_again, case_unhook };
+static const uvt__kind accept_kind = { false, case_attempt, case_hook, uvt__finish_again, case_unhook };
 
 uvt_case_t uvt_case_accept_at(uvt_listener_t *l, uvt_stream_t **s, const char *site) {
     return (uvt_case_t){ .kind = &accept_kind, .object = l, .out = (void *)s, .site = site };

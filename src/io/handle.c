@@ -13,6 +13,7 @@ static void release(uvt__shard *s) {
     for (uvt__ioh *h = s->io->all, *next; h; h = next) {
         next = h->all;
         if (h->kind == IO_STREAM) uvt__stream_closed((uvt_stream_t *)h);
+        else if (h->state == IO_OPEN) uvt__listener_given_up((uvt_listener_t *)h);
         uvt__free(h->block);
     }
     uvt__free(s->io);
@@ -36,7 +37,7 @@ static uvt__ioh *record(uvt__shard *s, int kind) {
         s->io_release = release;
     }
     uvt__ioh *h = s->io->closed[kind].head;
-    if (s->io->closed[kind].count > QUARANTINE) {
+    if (s->io->closed[kind].count > QUARANTINE && h->state == IO_FREE && h->users == 0) {
         uvt__ioh kept = *h;
         s->io->closed[kind].head = h->next;
         s->io->closed[kind].count--;
@@ -51,7 +52,8 @@ static uvt__ioh *record(uvt__shard *s, int kind) {
     return h;
 }
 
-void uvt__io_recycle(uvt__ioh *h) {
+/* Behind those that were closed before; when its turn comes it is used again, once it is free and no call is on it. */
+static void recycle(uvt__ioh *h) {
     uvt__shard *s = h->shard;
     h->next = NULL;
     if (s->io->closed[h->kind].count++ == 0) s->io->closed[h->kind].head = h;
@@ -86,9 +88,10 @@ int uvt__io_new(uvt__shard *s, int kind, int fd, uvt__task *owner, const char *s
     int rc = kind == IO_STREAM ? UVT_UV(uv_tcp_init(s->loop, &h->uv.tcp))
                                : UVT_UV(uv_poll_init_socket(s->loop, &h->uv.poll, fd));
     if (rc < 0) {
-        uvt__io_recycle(h);
+        recycle(h);
         return rc;
     }
+    uv_unref(&h->uv.handle);
     h->uv.handle.data = h;
     h->state = IO_OPEN;
     s->stats.streams++;
@@ -105,13 +108,13 @@ static void on_closed(uv_handle_t *uv) {
     uvt_park_t *p = h->closer;
     h->closer = NULL;
     h->state = IO_FREE;
-    if (h->users == 0) uvt__io_recycle(h);
     if (p) uvt_unpark(p, 0);
     uvt__handle_closed(s);
 }
 
 void uvt__io_close(uvt__ioh *h) {
     h->state = IO_CLOSING;
+    recycle(h); /* in the order of closing, which libuv's callbacks do not keep */
     h->shard->stats.streams--;
     uvt__io_disown(h);
     if (h->kind == IO_STREAM) uvt__stream_closing((uvt_stream_t *)h);

@@ -80,6 +80,7 @@ struct uvt__io {
     } closed[IO_KINDS];
     uvt_stream_t *first_told, *last_told; /* streams whose readers are woken after this poll */
     unsigned left_unread;     /* streams whose bytes this poll has left in the kernel */
+    unsigned waiting;         /* readers and accepters that are parked */
 };
 
 /* A fresh record with its uv handle initialised (a listener's on fd), owned by the task. */
@@ -93,13 +94,22 @@ static inline int uvt__io_check(const uvt__ioh *h) {
     if (UNLIKELY(h->state != IO_OPEN)) return UV_EBADF;
     return 0;
 }
+/* What is read and polled stays armed when nobody waits for it any more, so the handles do not count as something to
+ * wait for (they are not referenced); tasks do: while there are any, a hook of the loop's is. */
+static inline void uvt__io_wait(uvt_park_t **at, uvt_park_t *p, uvt__shard *s) {
+    *at = p;
+    if (s->io->waiting++ == 0) uv_ref((uv_handle_t *)&s->prepare);
+}
+static inline void uvt__io_unwait(uvt_park_t **at, uvt__shard *s) {
+    *at = NULL;
+    if (--s->io->waiting == 0) uv_unref((uv_handle_t *)&s->prepare);
+}
 /* Around whatever a call suspends in and looks at the record after. */
-void uvt__io_recycle(uvt__ioh *h);
 static inline void uvt__io_enter(uvt__ioh *h) {
     h->users++;
 }
 static inline void uvt__io_leave(uvt__ioh *h) {
-    if (UNLIKELY(--h->users == 0 && h->state == IO_FREE)) uvt__io_recycle(h);
+    h->users--;
 }
 static inline int uvt__io_park(uvt__ioh *h, uvt_park_t *p) {
     uvt__io_enter(h);
@@ -125,6 +135,7 @@ int uvt__stream_opened(uvt_stream_t *s); /* its uv handle has its socket now */
 void uvt__stream_closing(uvt_stream_t *s);
 void uvt__stream_closed(uvt_stream_t *s);
 void uvt__listener_closing(uvt_listener_t *l);
+void uvt__listener_given_up(uvt_listener_t *l); /* its owner never ended, and the loop is closed */
 
 /* resolve.c: the addresses of a host, to be freed with uv_freeaddrinfo. */
 int uvt__resolve(const char *host, unsigned port, struct addrinfo **out);

@@ -33,10 +33,17 @@ static void on_alloc(uv_handle_t *uv, size_t hint, uv_buf_t *buf) {
     if (s->stash) *buf = uv_buf_init(s->stash, (unsigned)s->stash_cap);
 }
 
-static inline void wake(uvt_park_t **at, int rc) {
+static void wake(uvt_park_t **at, int rc) {
     uvt_park_t *p = *at;
     *at = NULL;
     if (p) uvt_unpark(p, rc);
+}
+
+static inline void wake_reader(uvt_stream_t *s, int rc) {
+    uvt_park_t *p = s->reader;
+    if (UNLIKELY(!p)) return;
+    uvt__io_unwait(&s->reader, s->h.shard);
+    uvt_unpark(p, rc);
 }
 
 /* After the poll. */
@@ -48,7 +55,7 @@ static void wake_told(uvt__shard *here) {
     for (unsigned n = 1; (s = io->first_told); n++) {
         io->first_told = s->next_told;
         s->listed = false;
-        if (s->told) wake(&s->reader, 0); /* unless it was cancelled meanwhile, or the stream closed */
+        if (s->told) wake_reader(s, 0); /* unless it was cancelled meanwhile, or the stream closed */
         s->told = false;
         if (n % GROUP == 0) uvt__run_some(here, GROUP);
     }
@@ -83,7 +90,7 @@ static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buf) {
     if (n == 0) return;
     if (n < 0 && n != UV_ENOBUFS) { /* the end, or an error, came while reading into the stash */
         disarm(s);
-        s->read_end = (int)n;
+        if (n != UV_EOF) s->read_end = (int)n; /* libuv says that of a reset behind bytes, too: recv knows better */
     }
     if (s->in_read && (!s->reader || s->told)) { /* told before; its task has not run yet */
         if (s->stash_len > 0) disarm(s); /* more than went there: the poll would not stop telling */
@@ -100,7 +107,8 @@ static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buf) {
 }
 
 static int read_abort(uvt_park_t *p) {
-    ((uvt_stream_t *)p->object)->reader = NULL;
+    uvt_stream_t *s = (uvt_stream_t *)p->object;
+    uvt__io_unwait(&s->reader, s->h.shard);
     return UVT_ABORT_DONE;
 }
 
@@ -117,7 +125,7 @@ static inline int hook(uvt_stream_t *s, uvt_park_t *p) {
         if (rc < 0) return rc;
         s->reading = true;
     }
-    s->reader = p;
+    uvt__io_wait(&s->reader, p, s->h.shard);
     s->told = s->starved = false;
     return 0;
 }
@@ -128,6 +136,14 @@ static int wait_readable(uvt_stream_t *s) {
     if (LIKELY(rc == 0)) rc = uvt__io_park(&s->h, &p);
     if (UNLIKELY(rc == 0 && s->h.state != IO_OPEN)) rc = UV_EBADF;
     return rc;
+}
+
+/* The kernel said so instead of bytes; false when it may have some all the same. */
+static bool end_reading(uvt_stream_t *s, int rc) {
+    if (rc == UV_ENOBUFS || rc == UV_ENOMEM) return false;
+    disarm(s);
+    s->read_end = rc;
+    return true;
 }
 
 /* Waits for bytes from the kernel; 0 when it put them into the stash, which was empty. */
@@ -146,9 +162,7 @@ static ssize_t read_kernel(uvt_stream_t *s, void *buf, size_t size) {
         if (n < (ssize_t)size) s->readable = false;
         if (LIKELY(n > 0)) return n;
         if (n == UV_EAGAIN) continue;
-        if (n == UV_ENOBUFS || n == UV_ENOMEM) return n;
-        disarm(s);
-        s->read_end = (int)n;
+        if (!end_reading(s, (int)n)) return n;
     }
     return s->read_end;
 }
@@ -184,8 +198,8 @@ static ssize_t fill_stash(uvt_stream_t *s, size_t most) {
         memmove(s->stash, s->stash + s->stash_at, s->stash_len);
         s->stash_at = 0;
     }
-    if (s->stash_len == s->stash_cap) {
-        size_t cap = s->stash_cap ? s->stash_cap * 2 : 1024;
+    if (s->stash_len == s->stash_cap || (s->stash_len == 0 && s->stash_cap < STASH && s->stash_cap < most)) {
+        size_t cap = s->stash_cap < STASH ? STASH : s->stash_cap * 2;
         if (cap > most && most > s->stash_len) cap = most;
         char *more = uvt__alloc(cap);
         if (!more) return UV_ENOMEM;
@@ -277,7 +291,10 @@ static int case_attempt(uvt_case_t *c) {
     char byte;
     if (rc < 0 || s->stash_len > 0 || s->read_end != 0) return rc;
     /* While nothing is armed nobody would tell, and a uvt_try_select in a loop would never see what is there. */
-    if (s->readable || !s->reading) s->readable = receive(s, &byte, 1, MSG_PEEK) != UV_EAGAIN;
+    if (!s->readable && s->reading) return UV_EAGAIN;
+    ssize_t n = receive(s, &byte, 1, MSG_PEEK);
+    s->readable = n != UV_EAGAIN;
+    if (n < 0 && s->readable) end_reading(s, (int)n); /* the kernel says an error once only */
     return s->readable ? 0 : UV_EAGAIN;
 }
 
@@ -298,12 +315,12 @@ static int case_finish(uvt__part *p, int rc) {
 
 static void case_unhook(uvt__part *p) {
     uvt_stream_t *s = p->c->object;
-    if (s->reader == &p->wait.park) s->reader = NULL;
+    if (s->reader == &p->wait.park) uvt__io_unwait(&s->reader, s->h.shard);
     s->in_read = false;
     uvt__io_leave(&s->h);
 }
 
-static const uvt__kind readable_kind = { case_attempt, case_hook, case_finish, case_unhook };
+static const uvt__kind readable_kind = { true, case_attempt, case_hook, case_finish, case_unhook };
 
 uvt_case_t uvt_case_readable(uvt_stream_t *s) {
     return (uvt_case_t){ .kind = &readable_kind, .object = s };
@@ -348,7 +365,7 @@ int uvt__stream_opened(uvt_stream_t *s) {
 
 /* libuv calls neither read nor connection callbacks when it closes. */
 void uvt__stream_closing(uvt_stream_t *s) {
-    wake(&s->reader, UV_EBADF);
+    wake_reader(s, UV_EBADF);
     wake(&s->shutter, UV_EBADF);
     if (!s->h.connecting) wake(&s->writer, UV_EBADF);
 }

@@ -61,6 +61,12 @@ static int try_now(uvt_stream_t *s, struct cursor *c) {
     return n;
 }
 
+static void free_copy(uvt_stream_t *s) {
+    uvt__free(s->wcopy);
+    s->wcopy = NULL;
+}
+
+/* The copy stays for the next piece while somebody waits who may have one. */
 static void on_write(uv_write_t *req, int status) {
     uvt_stream_t *s = req->data;
     uvt_park_t *p = s->writer;
@@ -68,6 +74,7 @@ static void on_write(uv_write_t *req, int status) {
     if (status < 0 && s->write_end == 0) s->write_end = status;
     s->writer = NULL;
     if (p) uvt_unpark(p, status);
+    else free_copy(s);
 }
 
 static int write_abort(uvt_park_t *p) {
@@ -83,9 +90,7 @@ static int wait_flight(uvt_stream_t *s) {
 
 /* Copies the next piece and hands it to libuv. */
 static int send_piece(uvt_stream_t *s, struct cursor *c) {
-    uvt__free(s->wcopy);
-    s->wcopy = uvt__alloc(PIECE);
-    if (!s->wcopy) return UV_ENOMEM;
+    if (!s->wcopy && !(s->wcopy = uvt__alloc(PIECE))) return UV_ENOMEM;
     struct cursor look = *c;
     size_t n = 0;
     while (look.n && n < PIECE) {
@@ -109,6 +114,7 @@ static int write_all(uvt_stream_t *s, struct cursor *c, bool tried) {
     advance(c, 0);
     for (; c->n; tried = false) {
         int rc = tried || s->in_flight ? 0 : try_now(s, c);
+        while (rc > 0 && c->n && c->at == 0) rc = try_now(s, c); /* it took all of the buffers that one call can have */
         if (LIKELY(rc > 0 && c->n == 0)) return 0;
         if (rc < 0) return rc;
         rc = s->in_flight ? 0 : send_piece(s, c);
@@ -123,6 +129,7 @@ static int write_from(uvt_stream_t *s, struct cursor *c, bool tried, size_t *wri
     s->in_write = true;
     int rc = write_all(s, c, tried);
     s->in_write = false;
+    if (!s->in_flight) free_copy(s);
     if (UNLIKELY(rc < 0 && c->done > 0)) s->torn = true;
     if (written) *written = c->done;
     return rc;

@@ -88,7 +88,7 @@ static int case_finish(uvt__part *p, int rc) {
     return uvt__cast_finish(p, rc, next);
 }
 
-static const uvt__kind recv_kind = { case_attempt, uvt__cast_hook, case_finish, uvt__cast_unhook };
+static const uvt__kind recv_kind = { false, case_attempt, uvt__cast_hook, case_finish, uvt__cast_unhook };
 
 uvt_case_t uvt_case_broadcast_recv(uvt_subscriber_t *sub, void *elem) {
     return (uvt_case_t){ .kind = &recv_kind, .object = sub, .out = elem };

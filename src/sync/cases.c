@@ -42,8 +42,8 @@ static void time_unhook(uvt__part *p) {
     uvt__timer_disarm(uvt__here(), &p->timer);
 }
 
-static const uvt__kind sleep_kind = { sleep_attempt, sleep_hook, uvt__finish_handed, time_unhook };
-static const uvt__kind until_kind = { until_attempt, until_hook, uvt__finish_handed, time_unhook };
+static const uvt__kind sleep_kind = { false, sleep_attempt, sleep_hook, uvt__finish_handed, time_unhook };
+static const uvt__kind until_kind = { false, until_attempt, until_hook, uvt__finish_handed, time_unhook };
 
 uvt_case_t uvt_case_sleep(uint64_t ms) {
     return (uvt_case_t){ .kind = &sleep_kind, .n = ms };
@@ -76,7 +76,7 @@ static void join_unhook(uvt__part *p) {
     uvt__join_unhook(task_of(p->c), &p->wait);
 }
 
-static const uvt__kind join_kind = { join_attempt, join_hook, join_finish, join_unhook };
+static const uvt__kind join_kind = { false, join_attempt, join_hook, join_finish, join_unhook };
 
 uvt_case_t uvt_case_join(uvt_task_t t, uvt_result *r) {
     return (uvt_case_t){ .kind = &join_kind, .object = t.rec, .n = t.id, .out = r };
@@ -96,7 +96,7 @@ static void next_unhook(uvt__part *p) {
     uvt__set_unhook(p->c->object, &p->wait.park);
 }
 
-static const uvt__kind next_kind = { next_attempt, next_hook, uvt__finish_again, next_unhook };
+static const uvt__kind next_kind = { false, next_attempt, next_hook, uvt__finish_again, next_unhook };
 
 uvt_case_t uvt_case_set_next(uvt_set_t *set, uvt_result *r) {
     return (uvt_case_t){ .kind = &next_kind, .object = set, .out = r };
@@ -129,7 +129,7 @@ static void token_unhook(uvt__part *p) {
     uvt_token_unref(p->wait.slot);
 }
 
-static const uvt__kind token_kind = { token_attempt, token_hook, uvt__finish_handed, token_unhook };
+static const uvt__kind token_kind = { false, token_attempt, token_hook, uvt__finish_handed, token_unhook };
 
 uvt_case_t uvt_case_token(uvt_token_t *token) {
     return (uvt_case_t){ .kind = &token_kind, .object = token };

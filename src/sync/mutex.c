@@ -159,7 +159,7 @@ static int case_finish(uvt__part *p, int rc) {
     return rc;
 }
 
-static const uvt__kind lock_kind = { case_attempt, case_hook, case_finish, uvt__line_unhook };
+static const uvt__kind lock_kind = { false, case_attempt, case_hook, case_finish, uvt__line_unhook };
 
 uvt_case_t uvt_case_lock(uvt_mutex_t *m) {
     return (uvt_case_t){ .kind = &lock_kind, .object = m };

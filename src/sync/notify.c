@@ -99,7 +99,7 @@ static int case_hook(uvt__part *p) {
     return waits ? 0 : UV_EAGAIN;
 }
 
-static const uvt__kind notified_kind = { case_attempt, case_hook, uvt__finish_handed, uvt__line_unhook };
+static const uvt__kind notified_kind = { false, case_attempt, case_hook, uvt__finish_handed, uvt__line_unhook };
 
 uvt_case_t uvt_case_notified(uvt_notify_t *n) {
     return (uvt_case_t){ .kind = &notified_kind, .object = n };

@@ -272,7 +272,7 @@ static void case_unhook(uvt__part *p) {
     leave(p->c->object, p);
 }
 
-static const uvt__kind rate_kind = { case_attempt, case_hook, case_finish, case_unhook };
+static const uvt__kind rate_kind = { false, case_attempt, case_hook, case_finish, case_unhook };
 
 uvt_case_t uvt_case_rate(uvt_rate_t *r, unsigned n) {
     return (uvt_case_t){ .kind = &rate_kind, .object = r, .n = n };

@@ -222,7 +222,7 @@ static void case_unhook(uvt__part *p) {
     uvt__unlock(rw);
 }
 
-static const uvt__kind kind = { case_attempt, case_hook, case_finish, case_unhook };
+static const uvt__kind kind = { false, case_attempt, case_hook, case_finish, case_unhook };
 
 uvt_case_t uvt_case_read_lock(uvt_rwlock_t *rw) {
     return (uvt_case_t){ .kind = &kind, .object = rw, .n = READ };

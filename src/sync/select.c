@@ -153,7 +153,11 @@ int uvt_select(uvt_case_t *cases, size_t n, unsigned flags) {
     if (rc == UV_EAGAIN) return run(&sel);
     /* The others' turn comes after what was possible, not before: in between a stream of the cases could be closed and
      * its record be another's. */
-    if (UNLIKELY(!goes_on)) (void)uvt_yield();
+    if (UNLIKELY(!goes_on)) {
+        (void)uvt_yield();
+        uvt_case_t *c = &cases[rc];
+        if (c->kind->passing && (c->result = c->kind->attempt(c)) == UV_EAGAIN) return run(&sel);
+    }
     return rc;
 }
 

@@ -26,6 +26,7 @@ typedef struct uvt__part {
 } uvt__part;
 
 typedef struct uvt__kind {
+    bool passing; /* success takes nothing, and may be over when others have run */
     /* Does it if that can be done without waiting: its result, UV_EAGAIN otherwise. */
     int (*attempt)(uvt_case_t *c);
     /* Leaves word: 0. UV_EAGAIN: it may be possible by now, so attempt again. Another code is the case's result. */

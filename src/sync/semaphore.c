@@ -195,7 +195,7 @@ static void case_unhook(uvt__part *p) {
     leave(p->c->object, &p->wait);
 }
 
-static const uvt__kind acquire_kind = { case_attempt, case_hook, uvt__finish_handed, case_unhook };
+static const uvt__kind acquire_kind = { false, case_attempt, case_hook, uvt__finish_handed, case_unhook };
 
 uvt_case_t uvt_case_acquire(uvt_semaphore_t *s, unsigned n) {
     return (uvt_case_t){ .kind = &acquire_kind, .object = s, .n = n };

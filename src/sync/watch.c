@@ -118,7 +118,7 @@ static int case_finish(uvt__part *p, int rc) {
     return uvt__cast_finish(p, rc, changed);
 }
 
-static const uvt__kind changed_kind = { case_attempt, uvt__cast_hook, case_finish, uvt__cast_unhook };
+static const uvt__kind changed_kind = { false, case_attempt, uvt__cast_hook, case_finish, uvt__cast_unhook };
 
 uvt_case_t uvt_case_watch_changed(uvt_watcher_t *w) {
     return (uvt_case_t){ .kind = &changed_kind, .object = w };

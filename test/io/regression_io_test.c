@@ -103,4 +103,87 @@ UVT_TEST_PLAIN(shutdown_while_a_resolver_runs_ends_after_its_answer) {
     uv_sem_destroy(&gate);
 }
 
+/* ---- a peek after a shorter one ---- */
+
+UVT_TEST(peek_gives_what_is_there_after_a_shorter_peek) {
+    int peer;
+    char buf[64];
+    uvt_stream_t *s = lo_half_with(&peer, "abcdefgh");
+    CHECK_EQ(uvt_peek(s, buf, 1), 1);
+    lo_check_next(s, "a");
+    CHECK_EQ(uvt_peek(s, buf, 4), 4);
+    CHECK_EQ(memcmp(buf, "bcde", 4), 0);
+    CHECK_EQ(uvt_peek(s, buf, sizeof buf), 4); /* what that one left */
+    lo_check_next(s, "bcdefgh");
+    lo_end(s, peer);
+}
+
+/* ---- what keeps the loop waiting ---- */
+
+/* A stream that was read and a listener that was accepted from stay armed; nobody waits for them any more, so they are
+ * nothing to wait for. */
+struct armed {
+    uvt_listener_t *l;
+    uvt_stream_t *s;
+    int peer;
+    uvt_semaphore_t never;
+};
+
+static int accepts_one(void *l) {
+    uvt_stream_t *s;
+    return uvt_accept(l, &s);
+}
+
+static int selects_both(void *arg) {
+    struct armed *a = arg;
+    uvt_stream_t *s;
+    uvt_case_t cases[] = { uvt_case_readable(a->s), uvt_case_accept(a->l, &s) };
+    return uvt_select(cases, 2, 0);
+}
+
+static int reads_a_byte(void *s) {
+    char byte;
+    return (int)uvt_read(s, &byte, 1);
+}
+
+static void arm(struct armed *a) {
+    a->l = lo_listen();
+    a->s = lo_half(&a->peer);
+    CHECK_EQ(uvt_semaphore_init(&a->never, 0, 0), 0);
+    CHECK_EQ(uvt_timeout(2, accepts_one, a->l), UV_ETIMEDOUT);
+    CHECK_EQ(uvt_timeout(2, reads_a_byte, a->s), UV_ETIMEDOUT);
+    CHECK_EQ(uvt_timeout(2, selects_both, a), UV_ETIMEDOUT);
+    lo_raw_send(a->peer, "x", 1);
+    CHECK_EQ(reads_a_byte(a->s), 1);
+}
+
+static int waits_in_vain_behind_armed_ones(void *arg) {
+    struct armed *a = arg;
+    arm(a);
+    return uvt_semaphore_acquire(&a->never);
+}
+
+UVT_TEST_PLAIN(armed_stream_and_listener_hide_no_deadlock) {
+    struct armed a;
+    for (unsigned shards = 1; shards <= 2; shards++) {
+        CHECK_EQ(uvt_run(waits_in_vain_behind_armed_ones, &a, &(uvt_options){ .shards = shards }), UVT_EDEADLK);
+        close(a.peer);
+    }
+}
+
+UVT_TEST_PLAIN(armed_stream_and_listener_do_not_keep_a_hosts_loop) {
+    struct armed a;
+    uv_loop_t loop;
+    uvt_runtime_t *rt;
+    CHECK_EQ(uv_loop_init(&loop), 0);
+    CHECK_EQ(uvt_attach(&rt, &loop, NULL), 0);
+    CHECK_EQ(uvt_runtime_spawn(rt, waits_in_vain_behind_armed_ones, &a), 0);
+    CHECK_EQ(uv_run(&loop, UV_RUN_DEFAULT), 0); /* it comes back */
+    CHECK_EQ(uvt_runtime_shutdown(rt, NULL, NULL), 0);
+    CHECK_EQ(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    uvt_runtime_unref(rt);
+    CHECK_EQ(uv_loop_close(&loop), 0);
+    close(a.peer);
+}
+
 UVT_TEST_MAIN()

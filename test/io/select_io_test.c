@@ -2,6 +2,8 @@
  *
  * Accepting and being readable as cases of a select: no connection and no byte is lost to another case.
  */
+#include <uvtask/park.h>
+
 #include "loopback.h"
 
 /* ---- accept ---- */
@@ -214,6 +216,46 @@ UVT_TEST_REAL(select_two_streams_each_message_is_announced_on_its_own) {
         lo_check_next(s[i % 2], "m");
     }
     for (int i = 0; i < 2; i++) lo_end(s[i], peer[i]);
+}
+
+/* The kernel says an error once; a select that looked leaves it to the read. */
+UVT_TEST(select_readable_leaves_a_reset_to_the_read) {
+    int peer;
+    char byte;
+    uvt_stream_t *s = lo_half(&peer);
+    lo_raw_reset(peer);
+    for (int i = 0; i < 2; i++) {
+        uvt_case_t c = uvt_case_readable(s);
+        CHECK_EQ(uvt_select(&c, 1, 0), 0);
+        CHECK_EQ(c.result, 0);
+    }
+    CHECK_EQ(uvt_read(s, &byte, 1), UV_ECONNRESET);
+    CHECK_EQ(uvt_close(s), 0);
+}
+
+static int takes_all(void *s) {
+    char buf[8];
+    return (int)uvt_read(s, buf, sizeof buf);
+}
+
+static int selects_readable(void *s) {
+    uvt_case_t c = uvt_case_readable(s);
+    return uvt_select(&c, 1, 0);
+}
+
+/* With its budget used up it lets others run after it has looked, and one of them takes the byte. */
+UVT_TEST(select_readable_that_gave_way_looks_again) {
+    int peer;
+    uvt_task_t t;
+    uvt_stream_t *s = lo_half_with(&peer, "x");
+    CHECK_EQ(uvt_spawn(&t, takes_all, s), 0);
+    for (int i = 0; i < 128; i++) CHECK_EQ(uvt_checkpoint(), 0);
+    CHECK_EQ(uvt_timeout(100, selects_readable, s), UV_ETIMEDOUT);
+    CHECK_EQ(uvt_join(t, NULL), 1);
+    lo_raw_send(peer, "y", 1);
+    CHECK_EQ(selects_readable(s), 0);
+    lo_check_next(s, "y");
+    lo_end(s, peer);
 }
 
 UVT_TEST_MAIN()

@@ -249,4 +249,20 @@ UVT_TEST(read_exact_that_yields_keeps_other_readers_out) {
     }
 }
 
+/* libuv lets go of what was closed last first; the record must not be the first to be used again for that. */
+UVT_TEST(reuse_closed_last_of_many_it_stays_closed_for_a_while) {
+    uvt_stream_t *last;
+    int peers[OTHERS + 1], more;
+    char byte;
+    for (int i = 0; i < OTHERS; i++) others[i] = lo_half(&peers[i]);
+    last = lo_half(&peers[OTHERS]);
+    for (int i = 0; i < OTHERS; i++) CHECK_EQ(uvt_close_soon(others[i]), 0);
+    CHECK_EQ(uvt_close(last), 0);
+    uvt_stream_t *s = lo_half_with(&more, "x");
+    CHECK_EQ(uvt_read(last, &byte, 1), UV_EBADF);
+    lo_check_next(s, "x");
+    lo_end(s, more);
+    for (int i = 0; i <= OTHERS; i++) close(peers[i]);
+}
+
 UVT_TEST_MAIN()

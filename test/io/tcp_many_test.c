@@ -95,6 +95,28 @@ UVT_TEST(many_streams_reset_at_once_say_so_after_their_bytes) {
     exchange(5, true);
 }
 
+/* Bytes and the reset in one poll. */
+UVT_TEST(many_streams_with_bytes_the_last_one_with_a_reset_behind_them) {
+    uvt_set_t set;
+    connect_all();
+    CHECK_EQ(uvt_set_open(&set, NULL), 0);
+    for (int i = 0; i < many; i++) {
+        peers[i].size = 1;
+        CHECK_EQ(uvt_set_spawn(&set, reads, &peers[i]), 0);
+    }
+    CHECK_EQ(uvt_sleep(1), 0);
+    for (int i = 0; i < many; i++) lo_raw_send(peers[i].fd, (char[]){ (char)i }, 1);
+    lo_raw_reset(peers[many - 1].fd);
+    CHECK_EQ(uvt_sleep(1), 0);
+    for (int i = 0; i < many - 1; i++) close(peers[i].fd);
+    CHECK_EQ(uvt_set_wait(&set), 0);
+    CHECK_EQ(uvt_set_close(&set), 0);
+    for (int i = 0; i < many; i++) {
+        CHECK_EQ(peers[i].end, i == many - 1 ? UV_ECONNRESET : UV_EOF);
+        CHECK_EQ(uvt_close(peers[i].s), 0);
+    }
+}
+
 static int peeks(void *arg) {
     struct peer *p = arg;
     char buf[16];

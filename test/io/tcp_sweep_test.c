@@ -332,4 +332,28 @@ UVT_TEST(cancel_echo_exchange_can_be_finished_by_another_task) {
     CHECK_EQ(uvt_close(s), 0);
 }
 
+static uvt_listener_t *held_by;
+
+static int accepts_and_closes(void *arg) {
+    uvt_stream_t *s;
+    int rc = uvt_accept(held_by, &s);
+    (void)arg;
+    return rc < 0 ? rc : uvt_close(s);
+}
+
+/* What looks like "nobody is there any more" but comes after a connection was taken: it must not be waited for. */
+UVT_TEST(accept_that_fails_behind_a_connection_taken_does_not_wait_for_another) {
+    for (unsigned n = 1; n < 6; n++) {
+        held_by = lo_listen();
+        int peer = lo_raw_connect((unsigned)uvt_listener_port(held_by));
+        uvt_test_fail_uv(n, UV_EAGAIN);
+        int rc = uvt_timeout(1000, accepts_and_closes, NULL);
+        uvt_test_fail_uv(0, 0);
+        CHECK(rc == 0 || rc == UV_ENOBUFS);
+        if (rc < 0) CHECK_EQ(accepts_and_closes(NULL), 0); /* it was held */
+        CHECK_EQ(uvt_listener_close(held_by), 0);
+        close(peer);
+    }
+}
+
 UVT_TEST_MAIN()

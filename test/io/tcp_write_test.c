@@ -211,6 +211,39 @@ UVT_TEST(writev_thousands_of_buffers_with_back_pressure_arrive_in_order) {
     lo_end(s, peer);
 }
 
+/* More buffers than one call of the kernel's is given: as long as it takes them nothing is copied and nobody waits. */
+UVT_TEST(writev_many_small_buffers_go_at_once) {
+    enum { PIECES = 100 };
+    int peer;
+    uvt_stream_t *s = lo_half(&peer);
+    uv_buf_t bufs[PIECES];
+    uvt_stats before, after;
+    for (int i = 0; i < PIECES; i++) bufs[i] = uv_buf_init((char *)pattern() + i * 10, 10);
+    CHECK_EQ(uvt_yield(), 0);
+    CHECK_EQ(uvt_stats_get(&before), 0);
+    size_t bytes = uvt_test_live_bytes();
+    CHECK_EQ(uvt_writev(s, bufs, PIECES, NULL), 0);
+    CHECK_EQ(uvt_test_live_bytes(), bytes);
+    CHECK_EQ(uvt_stats_get(&after), 0);
+    CHECK_EQ(after.switches, before.switches);
+    char got[PIECES * 10];
+    CHECK_EQ(lo_raw_recv(peer, got, sizeof got), sizeof got);
+    CHECK_EQ(memcmp(got, pattern(), sizeof got), 0);
+    lo_end(s, peer);
+}
+
+UVT_TEST(write_that_had_to_wait_leaves_no_memory_behind) {
+    int peer;
+    struct job j = { .s = lo_half(&peer), .buf = pattern(), .size = BIG };
+    uvt_task_t t;
+    CHECK_EQ(uvt_spawn(&t, writes_and_ends, &j), 0); /* what its record takes is there from here on */
+    size_t bytes = uvt_test_live_bytes();
+    CHECK_EQ(drain(peer, 0), BIG);
+    CHECK_EQ(uvt_join(t, NULL), 0);
+    CHECK_EQ(uvt_test_live_bytes(), bytes);
+    lo_end(j.s, peer);
+}
+
 /* ---- a write that is cut short ---- */
 
 /* A big write to a peer that does not read, ended by a deadline; the buffer is overwritten right after. */
