@@ -41,6 +41,7 @@ typedef struct uvt_chan {
     uint64_t gid;        /* the runtime it was made in; 0: {0} */
     size_t permits;      /* reserved slots not used yet */
     unsigned ends;       /* that are open */
+    unsigned waiting;    /* calls that wait through it */
 } uvt_chan_t;
 
 /* Ends of a handle. */

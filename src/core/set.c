@@ -10,7 +10,7 @@
 
 struct uvt__room_wait {
     uvt_park_t park;
-    struct uvt__room_wait *next;
+    struct uvt__room_wait *next, **at; /* at: what points to it */
     uvt__set *set;
     uint64_t id;
 };
@@ -93,11 +93,15 @@ int uvt_set_open(uvt_set_t *h, const uvt_set_options *o) {
 
 /* ---- members end ---- */
 
+static void leave_room_queue(struct uvt__room_wait *w) {
+    *w->at = w->next;
+    *(w->next ? &w->next->at : &w->set->spawners_tail) = w->at;
+}
+
 static void give_room(uvt__set *set) {
     struct uvt__room_wait *w = set->spawners;
     if (!w || set->live + set->granted >= set->limit) return;
-    set->spawners = w->next;
-    if (!set->spawners) set->spawners_tail = &set->spawners;
+    leave_room_queue(w);
     set->granted++;
     uvt_unpark(&w->park, 0);
 }
@@ -194,16 +198,14 @@ static int spawn_now(uvt__set *set, uvt_task_t *out, uvt_fn fn, uvt__behind *beh
 }
 
 static int room_abort(uvt_park_t *p) {
-    struct uvt__room_wait *w = CONTAINER_OF(p, struct uvt__room_wait, park), **at = &w->set->spawners;
-    while (*at != w) at = &(*at)->next;
-    *at = w->next;
-    if (!w->next) w->set->spawners_tail = at;
+    leave_room_queue(CONTAINER_OF(p, struct uvt__room_wait, park));
     return UVT_ABORT_DONE;
 }
 
 /* Waits until the set has room, which is then promised. */
 static int wait_for_room(uvt__set *set) {
     struct uvt__room_wait w = { .park = { .what = "room in a task set", .object = set, .abort = room_abort },
+                                .at = set->spawners_tail,
                                 .set = set,
                                 .id = set->id };
     *set->spawners_tail = &w;
@@ -451,7 +453,7 @@ int uvt_set_detach_all(uvt_set_t *h) {
     while (set->node.child) {
         uvt__task *t = TASK_OF(set->node.child);
         set->live--;
-        t->id = uvt__new_id(s); /* every copy of its handle is stale from now on */
+        __atomic_store_n(&t->id, uvt__new_id(s), __ATOMIC_RELAXED); /* every copy of its handle is stale from now on */
         uvt__give_to_root(s, t);
     }
     int failure = drop_results(s, set);

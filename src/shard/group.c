@@ -31,6 +31,8 @@ static void on_grace(void *arg) {
 /* The main task's body has returned: on the other shards the time for jobs runs, too. */
 static void grace(uvt__shard *s) {
     uvt__group *g = s->group;
+    if (g->graced) return; /* a defer of the main task's has panicked */
+    g->graced = true;
     for (unsigned k = 0; k < g->n; k++)
         if (k != s->mailbox->index) order(g, k, &g->orders[k].grace, on_grace);
 }

@@ -22,6 +22,7 @@ struct uvt__group {
     bool pinned;
 #endif
     bool virtual_clock;
+    bool graced;                /* the orders of grace have been given; main's shard only */
     bool lingers;               /* see rest.c */
     _Atomic uint64_t clock;     /* ms, of the virtual clock */
     atomic_uint hungry;         /* shards that would take tasks */

@@ -111,23 +111,24 @@ int uvt_chan_open(uvt_chan_t *ch, size_t elem_size, size_t capacity, const uvt_c
 
 void uvt__chan_admit(uvt__chan *c) {
     for (uvt__wait *w; (w = c->tx.head) != NULL && c->len < c->limit && uvt__chan_room(c) >= w->n;) {
-        if (!uvt__wait_claim(&c->tx, w)) continue;
+        if (!uvt__chan_claim(&c->tx, w)) continue;
         if (w->n > 0) {
             c->limit -= w->n;
             c->reserved += w->n;
-            ((uvt_chan_t *)w->park.object)->permits += w->n;
+            uvt__chan_through(w)->permits += w->n;
         } else {
             uvt__chan_put(c, w->slot);
         }
-        uvt__wait_wake(&c->tx, w, 0);
+        uvt__chan_wake(&c->tx, w, 0);
     }
 }
 
 /* Those that wait through the handle, or all. */
 static void fail(uvt__waits *q, const uvt_chan_t *ch, int code) {
+    if (ch && ch->waiting == 0) return; /* thousands may wait through others */
     for (uvt__wait *w = q->head, *next; w; w = next) {
         next = w->next;
-        if (!ch || w->park.object == ch) uvt__wait_wake(q, w, code);
+        if (!ch || w->park.object == ch) uvt__chan_wake(q, w, code);
     }
 }
 
@@ -140,6 +141,7 @@ int uvt__chan_leave(uvt__chan *c, uvt__waits *q, uvt__wait *w) {
     uvt__shard *s = uvt__here();
     uvt__chan_lock(s, c);
     int left = uvt__wait_leave(q, w); /* LATER: it has been served */
+    if (left == UVT_ABORT_DONE) uvt__chan_through(w)->waiting--;
     if (left == UVT_ABORT_DONE && c->tx.head) uvt__chan_admit(c); /* a large reservation may have held others back */
     uvt__chan_unlock(s, c);
     return left;
@@ -194,6 +196,13 @@ static void drop_all(uvt__chan *c, size_t n) {
     }
 }
 
+/* The runtime has ended: who waits here was given up, and may not be looked at any more. */
+static void forget_waiters(uvt__chan *c, uvt_chan_t *ch) {
+    c->tx = c->rx = (uvt__waits){ 0 };
+    atomic_fetch_sub(&c->refs, ch->waiting);
+    ch->waiting = 0;
+}
+
 void uvt_chan_close(uvt_chan_t *ch, unsigned ends) {
     uvt__shard *s = uvt__here();
     if (!ch || !ch->c) return;
@@ -204,6 +213,7 @@ void uvt_chan_close(uvt_chan_t *ch, unsigned ends) {
     uvt__chan *c = ch->c;
     size_t dropped = 0;
     uvt__chan_lock(s, c);
+    if (UNLIKELY(!s)) forget_waiters(c, ch);
     ends &= ch->ends;
     ch->ends &= ~ends;
     if (ends & UVT_SEND) stop_sending(c, ch);

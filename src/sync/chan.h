@@ -123,12 +123,35 @@ static inline char *uvt__chan_after(const uvt__chan *c, char *p, size_t n) {
     return p == c->end ? c->ring : p;
 }
 
+/* uvt__wait_hook and those that unhook, with the handle's count. */
+static inline void uvt__chan_hook(uvt__shard *s, uvt__chan *c, uvt__waits *q, uvt__wait *w, uvt_chan_t *ch) {
+    uvt__chan_ref(s, c);
+    w->park.object = ch;
+    ch->waiting++;
+    uvt__wait_hook(q, w, s);
+}
+
+static inline uvt_chan_t *uvt__chan_through(const uvt__wait *w) {
+    return (uvt_chan_t *)w->park.object;
+}
+
+static inline bool uvt__chan_claim(uvt__waits *q, uvt__wait *w) {
+    if (LIKELY(uvt__wait_claim(q, w))) return true;
+    uvt__chan_through(w)->waiting--;
+    return false;
+}
+
+static inline void uvt__chan_wake(uvt__waits *q, uvt__wait *w, int result) {
+    uvt__chan_through(w)->waiting--;
+    uvt__wait_wake(q, w, result);
+}
+
 /* To the receiver that has waited longest; false when none waits. */
 static inline bool uvt__chan_hand(uvt__chan *c, const void *elem) {
     for (uvt__wait *w; (w = c->rx.head) != NULL;) {
-        if (!uvt__wait_claim(&c->rx, w)) continue;
+        if (!uvt__chan_claim(&c->rx, w)) continue;
         uvt__chan_copy(c, w->slot, elem);
-        uvt__wait_wake(&c->rx, w, 0);
+        uvt__chan_wake(&c->rx, w, 0);
         return true;
     }
     return false;
@@ -149,12 +172,6 @@ static inline void uvt__chan_put(uvt__chan *c, const void *elem) {
 /* Nothing is left, and nothing will come. */
 static inline bool uvt__chan_over(const uvt__chan *c) {
     return c->len == 0 && c->reserved == 0 && (c->ended || c->senders == 0);
-}
-
-static inline void uvt__chan_hook(uvt__shard *s, uvt__chan *c, uvt__waits *q, uvt__wait *w, const uvt_chan_t *ch) {
-    uvt__chan_ref(s, c);
-    w->park.object = ch;
-    uvt__wait_hook(q, w, s);
 }
 
 /* Is somebody else than the part's own select waiting there? */

@@ -13,9 +13,9 @@ static inline int nothing(const uvt__chan *c) {
 /* Without slots: from a waiting sender. */
 static int take_from_sender(uvt__chan *c, void *elem) {
     for (uvt__wait *w; (w = c->tx.head) != NULL;) {
-        if (!uvt__wait_claim(&c->tx, w)) continue;
+        if (!uvt__chan_claim(&c->tx, w)) continue;
         uvt__chan_copy(c, elem, w->slot);
-        uvt__wait_wake(&c->tx, w, 0);
+        uvt__chan_wake(&c->tx, w, 0);
         return 0;
     }
     return nothing(c);
@@ -63,7 +63,7 @@ static ssize_t take_many(uvt__chan *c, const uvt_chan_t *ch, void *elems, size_t
     return n > 0 ? (ssize_t)n : rc;
 }
 
-static void hook(uvt__shard *s, uvt__chan *c, uvt__wait *w, const uvt_chan_t *ch, void *elem) {
+static void hook(uvt__shard *s, uvt__chan *c, uvt__wait *w, uvt_chan_t *ch, void *elem) {
     w->slot = elem;
     w->choice = NULL;
     uvt__chan_hook(s, c, &c->rx, w, ch);
@@ -164,7 +164,7 @@ static void case_unhook(uvt__part *p) {
     uvt__chan_unref(uvt__here(), c);
 }
 
-static const uvt__kind recv_kind = { case_attempt, case_hook, uvt__finish_handed, case_unhook };
+static const uvt__kind recv_kind = { false, case_attempt, case_hook, uvt__finish_handed, case_unhook };
 
 uvt_case_t uvt_case_recv(uvt_chan_t *ch, void *elem) {
     return (uvt_case_t){ .kind = &recv_kind, .object = ch, .out = elem };

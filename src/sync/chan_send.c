@@ -47,7 +47,7 @@ static int try_reserve(uvt__shard *s, uvt__chan *c, uvt_chan_t *ch, size_t n) {
     return rc;
 }
 
-static inline void hook(uvt__shard *s, uvt__chan *c, uvt__wait *w, const uvt_chan_t *ch, const void *elem, size_t n) {
+static inline void hook(uvt__shard *s, uvt__chan *c, uvt__wait *w, uvt_chan_t *ch, const void *elem, size_t n) {
     w->slot = (void *)elem;
     w->n = n;
     w->choice = NULL;
@@ -191,7 +191,7 @@ static void case_unhook(uvt__part *p) {
     uvt__chan_unref(uvt__here(), c);
 }
 
-static const uvt__kind send_kind = { case_attempt, case_hook, uvt__finish_handed, case_unhook };
+static const uvt__kind send_kind = { false, case_attempt, case_hook, uvt__finish_handed, case_unhook };
 
 uvt_case_t uvt_case_send(uvt_chan_t *ch, const void *elem) {
     return (uvt_case_t){ .kind = &send_kind, .object = ch, .out = (void *)elem };

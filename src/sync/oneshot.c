@@ -222,8 +222,12 @@ static int leave(uvt_oneshot_t *o, int *status, void **value) {
 
 int uvt_oneshot_close_rx(uvt_oneshot_t *o, void **value) {
     if (!o) return 0;
-    if (!near(o) && uvt__registry_alive(o->tag)) return UVT_ESHARD;
-    if (is_receiving(o)) return UV_EBUSY;
+    if (!near(o)) {
+        if (uvt__registry_alive(o->tag)) return UVT_ESHARD;
+        o->watcher = (uvt__waits){ 0 }; /* of a task that was given up, if any; so is who was receiving */
+    } else if (is_receiving(o)) {
+        return UV_EBUSY;
+    }
     return leave(o, NULL, value);
 }
 
@@ -310,7 +314,7 @@ static void case_unhook(uvt__part *p) {
     set_receiving(o, false);
 }
 
-static const uvt__kind recv_kind = { case_attempt, case_hook, case_finish, case_unhook };
+static const uvt__kind recv_kind = { false, case_attempt, case_hook, case_finish, case_unhook };
 
 uvt_case_t uvt_case_oneshot(uvt_oneshot_t *o, int *status, void **value) {
     return (uvt_case_t){ .kind = &recv_kind, .object = o, .out = status, .out2 = value };

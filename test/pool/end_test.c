@@ -221,6 +221,106 @@ UVT_TEST_PLAIN(end_given_up_a_job_that_waited_never_runs) {
     CHECK_EQ(g.begun, 1);
 }
 
+/* What tasks that were given up were waiting for is closed after the end. */
+static uvt_chan_t chan;
+static uvt_oneshot_t *watched, *received;
+static size_t their_blocks;
+
+static int waits_in_recv(void *arg) {
+    return uvt_recv(&chan, arg);
+}
+
+static int waits_for_closed(void *arg) {
+    (void)arg;
+    return uvt_oneshot_wait_closed(watched);
+}
+
+static int waits_for_the_value(void *arg) {
+    (void)arg;
+    return uvt_oneshot_recv(received, NULL, NULL);
+}
+
+static int shielded(void *fn) {
+    static char nowhere;
+    return uvt_shielded(UVT_FOREVER, *(uvt_fn *)fn, &nowhere);
+}
+
+static int leaves_waiters_behind_a_job(void *arg) {
+    static uvt_fn waits[] = { waits_in_recv, waits_for_closed, waits_for_the_value };
+    (void)arg;
+    their_blocks = uvt_test_live_blocks();
+    CHECK_EQ(uvt_chan_open(&chan, 1, 4, NULL), 0);
+    CHECK_EQ(uvt_oneshot_new(&watched, 0), 0);
+    CHECK_EQ(uvt_oneshot_new(&received, 0), 0);
+    their_blocks = uvt_test_live_blocks() - their_blocks;
+    for (int i = 0; i < 3; i++) CHECK_EQ(uvt_spawn(NULL, shielded, &waits[i]), 0);
+    CHECK_EQ(uvt_spawn(NULL, shielded_job, &g), 0);
+    settle();
+    gate_wait(&g, 1);
+    return 0;
+}
+
+static void close_what_they_waited_for(void) {
+    uvt_chan_close(&chan, UVT_BOTH);
+    CHECK_EQ(uvt_oneshot_close_rx(watched, NULL), 0);
+    uvt_oneshot_close_tx(watched);
+    CHECK_EQ(uvt_oneshot_close_rx(received, NULL), 0);
+    uvt_oneshot_close_tx(received);
+}
+
+static int main_is_given_up(bool job_ends_first) {
+    gate_init(&g);
+    int rc = uvt_run(leaves_waiters_behind_a_job, NULL, &(uvt_options){ .grace_ms = 20, .report = note_report });
+    if (!job_ends_first) close_what_they_waited_for();
+    gate_open(&g, 1);
+    while (atomic_load(&g.ended) == 0) {}
+    if (job_ends_first) {
+        size_t left = g.blocks + their_blocks + 1; /* the oneshots hold a reference to what was the runtime */
+        while (uvt_test_live_blocks() > left) uv_sleep(1); /* the stacks that the job kept are gone, too */
+        close_what_they_waited_for();
+    }
+    clean_up();
+    return rc;
+}
+
+UVT_TEST_PLAIN(end_given_up_what_tasks_waited_for_can_be_closed) {
+    CHECK_EQ(main_is_given_up(false), UV_ETIMEDOUT);
+}
+
+UVT_TEST_PLAIN(end_given_up_what_tasks_waited_for_can_be_closed_when_their_job_has_ended) {
+    CHECK_EQ(main_is_given_up(true), UV_ETIMEDOUT);
+}
+
+static unsigned listened_on;
+
+static int accepts_nothing(void *l) {
+    uvt_stream_t *s;
+    return uvt_accept(l, &s);
+}
+
+static int listens(void *arg) {
+    uvt_listener_t *l;
+    int rc = uvt_tcp_listen(&l, "127.0.0.1", listened_on, 0);
+    if (rc < 0 || !arg) return rc < 0 ? rc : uvt_listener_close(l);
+    listened_on = (unsigned)uvt_listener_port(l);
+    CHECK_EQ(uvt_timeout(2, accepts_nothing, l), UV_ETIMEDOUT); /* its poll stays armed */
+    CHECK_EQ(uvt_spawn(NULL, shielded_job, arg), 0);
+    settle();
+    gate_wait(&g, 1);
+    return 0;
+}
+
+/* A listener of main's does not keep the end waiting, and its port is free afterwards. */
+UVT_TEST_PLAIN(end_given_up_a_listener_does_not_hold_it_and_is_closed) {
+    gate_init(&g);
+    uvt_options o = { .grace_ms = 20, .report = note_report };
+    CHECK_EQ(uvt_run(listens, &g, &o), UV_ETIMEDOUT); /* while the job is still in there */
+    CHECK_EQ(uvt_run(listens, NULL, NULL), 0);
+    gate_open(&g, 1);
+    while (atomic_load(&g.ended) == 0) {}
+    clean_up();
+}
+
 /* ---- called from jobs at the end ---- */
 
 static uvt_runtime_t *rt;

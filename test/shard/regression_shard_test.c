@@ -206,6 +206,59 @@ UVT_TEST_PLAIN(token_with_a_timer_may_be_freed_by_a_thread_while_the_runtime_end
     uv_sem_destroy(&freed);
 }
 
+/* ---- the end of main that begins again ---- */
+
+static void panics_in_a_defer(void *arg) {
+    uvt_panic("in a defer%s", (const char *)arg);
+}
+
+static int has_panicking_defers(void *arg) {
+    for (int i = 0; i < 3; i++) CHECK_EQ(uvt_defer(panics_in_a_defer, arg), 0);
+    return 0;
+}
+
+UVT_TEST_PLAIN(main_with_panicking_defers_ends_all_shards) {
+    for (int i = 0; i < 20; i++) CHECK_EQ(run_real(1 + i % 4, has_panicking_defers, ""), UVT_EPANIC);
+}
+
+/* ---- a handle that goes stale while others look ---- */
+
+static uvt_mutex_t held;
+static atomic_bool seen, stop_looking;
+
+static int holds(void *arg) {
+    CHECK_EQ(uvt_mutex_lock(&held), 0);
+    (void)uvt_sleep(20);
+    uvt_mutex_unlock(&held);
+    return (int)(intptr_t)arg;
+}
+
+static int looks_for_the_owner(void *arg) {
+    while (!atomic_load(&stop_looking))
+        if (uvt_mutex_owner(&held).id != 0) atomic_store(&seen, true);
+    return (int)(intptr_t)arg;
+}
+
+static int detaches_all_meanwhile(void *arg) {
+    uvt_set_t set;
+    CHECK_EQ(uvt_mutex_init(&held), 0);
+    CHECK_EQ(uvt_set_open(&set, NULL), 0);
+    uvt_task_t looker = spawn_on(1, looks_for_the_owner, NULL);
+    CHECK_EQ(uvt_set_spawn(&set, holds, NULL), 0);
+    while (!atomic_load(&seen)) CHECK_EQ(uvt_yield(), 0);
+    CHECK_EQ(uvt_set_detach_all(&set), 0);
+    for (uint64_t t = uv_hrtime(); uv_hrtime() - t < 2000000;) continue; /* it goes on looking */
+    atomic_store(&stop_looking, true);
+    CHECK_EQ(uvt_join(looker, NULL), 0);
+    CHECK_EQ(uvt_set_close(&set), 0);
+    return (int)(intptr_t)arg;
+}
+
+/* For TSan. */
+UVT_TEST_PLAIN(set_detached_while_another_shard_asks_for_a_members_id) {
+    CHECK_EQ(run_real(2, detaches_all_meanwhile, NULL), 0);
+}
+
 /* ---- two runtimes ---- */
 
 static void no_op(void *arg) {
