@@ -159,6 +159,11 @@ static int client(void *arg) {
     return 0; /* a peer that goes away is no failure of the server's */
 }
 
+/* There was no memory for the task's stack. */
+static void close_unserved(void *stream) {
+    uvt_close_soon(stream);
+}
+
 static int accept_loop(void *arg) {
     (void)arg;
     for (;;) {
@@ -186,7 +191,9 @@ static int run(void *arg) {
     if (rc < 0) goto close_listener;
     rc = uvt_broadcast_open(&room.talk, sizeof(struct message), backlog);
     if (rc < 0) goto end_stop;
-    rc = uvt_set_open(&room.clients, &(uvt_set_options){ .limit = max_connections, .discard = true });
+    rc = uvt_set_open(&room.clients, &(uvt_set_options){ .limit = max_connections,
+                                                       .discard = true,
+                                                       .drop = close_unserved });
     if (rc < 0) goto close_talk;
 
     printf("listening on 127.0.0.1:%d\n", uvt_listener_port(room.listener));

@@ -100,8 +100,13 @@ routes() {
     body_has 'tasks [1-9][0-9]*'
     # A proxy's form of the target, and a request byte by byte.
     talk send "GET http://x/ HTTP/1.1\r\n$host\r\n" expect '200 OK' expect "$hello"
+    talk send "GET HTTP://x?/stats HTTP/1.1\r\n$host\r\n" expect '200 OK' expect "$hello"
+    talk send "GET / HTTP/1.1\r\nHost: [::1]:80 \x09\r\n\r\n" expect '200 OK' expect "$hello"
+    # A head in two pieces, with what the client waits for in the first.
+    talk send "${post}Expect: 100-continue\r\nContent-" sleep 50 send "Length: 2$end" \
+        next 'HTTP/1.1 100 Continue' expect "$end" send ab expect "${end}ab"
     talk drip 2 "${chunked}2\r\nab\r\n3\r\ncde\r\n0$end" expect "$end" next abcde
-    stop TERM 'stopped: 18 requests served, 18 connections'
+    stop TERM 'stopped: 21 requests served, 21 connections'
 }
 
 # Several requests on one connection.
@@ -168,9 +173,12 @@ limits() {
     # Chunk extensions and trailers are bounded as a head is.
     talk send "${chunked}1;" repeat 3000 extension expect "$end$too_large\n" end
     talk send "${chunked}1\r\na\r\n0\r\n" repeat 3000 'Trailer: x\r\n' expect "$end$too_large\n" end
+    talk send "${chunked}1\r\na\r\n0\r\nTrailer:" repeat 3000 '      ' expect "$end$too_large\n" end
+    talk send "$chunked" repeat 3000 000000 expect "$end$too_large\n" end
+    talk send "$chunked" repeat 900 '1\r\na\r\n' send '0\r\n\r\n' expect '200 OK' # that much each byte may cost
     ask /
     is 200 hello
-    stop TERM 'stopped: 14 requests served, 14 connections'
+    stop TERM 'stopped: 17 requests served, 17 connections'
 }
 
 # bad STATUS REQUEST: the request is answered with the status, and the connection closed.
@@ -184,6 +192,9 @@ malformed() {
     bad 400 '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03' # TLS
     bad 400 "GET / HTTP/1.1$end"                           # no Host
     bad 400 "GET / HTTP/1.1\r\n$host$host\r\n"
+    bad 400 "GET / HTTP/1.1\r\nHost: a b$end"
+    bad 400 "GET / HTTP/1.1\r\nHost: a/b@c$end"
+    bad 400 "${post}Content-Length: 3\r\nTransfer-Encoding:$end"
     bad 400 "GET / HTTP/1.1\r\n${host}No colon$end"
     bad 400 "GET / HTTP/1.1\r\n${host}A: \x01$end"
     bad 400 "GET / FTP/1.1\r\n$host\r\n"
@@ -207,7 +218,7 @@ malformed() {
     talk send "$get${get}nonsense$end$get" expect "$hello" expect "$hello" expect "${end}400 Bad Request\n" end
     # Empty lines before a request are no error (RFC 9112, 2.2).
     talk send "\r\n\r\n$get" expect "$hello" quiet 50
-    stop TERM 'stopped: 26 requests served, 24 connections'
+    stop TERM 'stopped: 29 requests served, 27 connections'
 }
 
 # Time limits.
@@ -289,6 +300,12 @@ stopping() {
     start
     talk send "$(get_slow 500)" sleep 200 kill TERM "$pid" sleep 100 send "$get" \
         expect "\nConnection: close$end" next 'slept 500 ms\n' end
+    gone 'stopped: 1 requests served, 1 connections'
+
+    # So does one that comes before the end was asked for, while the client is still taking the last answer.
+    start --body-limit 40000000
+    talk send "${post}Content-Length: 16000006$end" repeat 1600 "$(printf '%010000d' 0)" send finish sleep 300 \
+        send "$get" sleep 50 kill TERM "$pid" sleep 200 expect finish end
     gone 'stopped: 1 requests served, 1 connections'
 
     # A connection for which there is no room yet is not kept waiting.

@@ -31,6 +31,11 @@ static int echo(void *arg) {
     return 0; /* a peer that goes away is no failure of the server's */
 }
 
+/* There was no memory for the task's stack. */
+static void close_unserved(void *stream) {
+    uvt_close_soon(stream);
+}
+
 static int accept_loop(void *arg) {
     struct server *server = arg;
     for (;;) {
@@ -56,7 +61,9 @@ static int run(void *arg) {
     if (rc < 0) return rc;
     rc = stop_begin(&stop);
     if (rc < 0) goto close_listener;
-    rc = uvt_set_open(&server.connections, &(uvt_set_options){ .limit = max_connections, .discard = true });
+    rc = uvt_set_open(&server.connections, &(uvt_set_options){ .limit = max_connections,
+                                                           .discard = true,
+                                                           .drop = close_unserved });
     if (rc < 0) goto end_stop;
 
     printf("listening on 127.0.0.1:%d\n", uvt_listener_port(server.listener));

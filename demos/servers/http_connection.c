@@ -110,9 +110,9 @@ static int send_response(struct connection *c, bool keep_alive) {
 
 /* One request and its answer. True when the connection goes on. */
 static bool exchange(struct connection *c) {
-    c->answered = false;
     if (wait_for_request(c) < 0) return false; /* idle for too long, gone, or the server stops: nothing to say */
 
+    c->answered = false;
     bool keep_alive = false;
     int rc = read_request(c);
     if (c->req.state == REQUEST_DONE) {
@@ -150,6 +150,7 @@ int http_connection(void *arg) {
     c.stream = arg;
     c.server = uvt_stream_data(c.stream);
     c.pos = c.end = 0;
+    c.answered = false;
     uvt_stream_own(c.stream);
     request_init(&c.req, c.server->head_limit, c.server->body_limit);
     c.server->open++;

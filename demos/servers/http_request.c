@@ -13,7 +13,10 @@
 #include <string.h>
 #include <strings.h>
 
-enum { KEPT_BODY = 16 * 1024 }; /* a larger body buffer is not kept while the connection is idle */
+enum {
+    KEPT_BODY = 16 * 1024, /* a larger body buffer is not kept while the connection is idle */
+    FRAMING = 16           /* bytes beside it that a byte of a body may cost, as a chunk of one byte does */
+};
 
 static int refuse(struct request *r, int status) {
     if (r->status == 0) r->status = status;
@@ -44,13 +47,6 @@ static bool word_is(const struct word *w, const char *lower) {
     return w->size == strlen(lower) && w->size <= sizeof w->text && strncasecmp(w->text, lower, w->size) == 0;
 }
 
-/* What may come after the head besides the body, chunk extensions and trailers, is nothing this server uses; it
- * counts as head, so that nobody can send it for ever. */
-static int count_extra(struct request *r, size_t n) {
-    r->head_size += n;
-    return r->head_size > r->head_limit ? refuse(r, 431) : 0;
-}
-
 static int on_message_begin(llhttp_t *parser) {
     struct request *r = parser->data;
     r->state = REQUEST_HEAD;
@@ -64,15 +60,25 @@ static int on_url(llhttp_t *parser, const char *at, size_t n) {
 
 static int on_header_field(llhttp_t *parser, const char *at, size_t n) {
     struct request *r = parser->data;
-    if (r->state == REQUEST_BODY) return count_extra(r, n);
-    word_add(&r->name, at, n);
+    if (r->state == REQUEST_HEAD) word_add(&r->name, at, n); /* not a trailer */
     return 0;
+}
+
+/* What no host and port can contain (RFC 9110, 7.2): blanks, once there is something, are looked at in the end. */
+static bool in_host(char c) {
+    return c > ' ' && c < 127 && strchr("/?#@\\\"<>^`{|}", c) == NULL;
 }
 
 static int on_header_value(llhttp_t *parser, const char *at, size_t n) {
     struct request *r = parser->data;
-    if (r->state == REQUEST_BODY) return count_extra(r, n);
+    if (r->state != REQUEST_HEAD) return 0;
     word_add(&r->value, at, n);
+    if (!word_is(&r->name, "host")) return 0;
+    for (size_t i = 0; i < n; i++) {
+        bool blank = at[i] == ' ' || at[i] == '\t';
+        r->bad_host = r->bad_host || (blank ? false : r->host_over || !in_host(at[i]));
+        r->host_over = r->host_over || blank;
+    }
     return 0;
 }
 
@@ -85,7 +91,7 @@ static int on_header_value_complete(llhttp_t *parser) {
         r->hosts++;
     } else if (word_is(&r->name, "expect")) {
         r->expects = true;
-        r->wants_continue = word_is(value, "100-continue");
+        r->wanted = word_is(value, "100-continue");
     } else if (word_is(&r->name, "transfer-encoding")) {
         r->unknown_coding = r->unknown_coding || !word_is(value, "chunked");
     }
@@ -101,11 +107,12 @@ static int on_headers_complete(llhttp_t *parser) {
     if (parser->http_major != 1) return refuse(r, 505);
     if (request_method(r) == HTTP_CONNECT) return refuse(r, 501);       /* other bytes than HTTP's would follow */
     if (r->hosts > 1 || (r->hosts == 0 && !old)) return refuse(r, 400); /* RFC 9112, 3.2 */
+    if (r->bad_host) return refuse(r, 400);                             /* 3.2, too */
     if (chunked && old) return refuse(r, 400);                          /* 6.1: the framing may be faulty */
-    if (chunked && r->unknown_coding) return refuse(r, 501);            /* 6.1; llhttp sees to the others */
+    if (r->unknown_coding) return refuse(r, chunked ? 501 : 400);       /* 6.1, 6.3 */
     if (sized && parser->content_length > r->body_limit) return refuse(r, 413);
-    if (r->expects && !old && !r->wants_continue) return refuse(r, 417);
-    r->wants_continue = r->wants_continue && !old && (chunked || (sized && parser->content_length > 0));
+    if (r->expects && !old && !r->wanted) return refuse(r, 417);
+    r->wants_continue = r->wanted && !old && (chunked || (sized && parser->content_length > 0));
 
     /* An offer to change the protocol may be ignored, and is: llhttp would stop after this request otherwise. */
     parser->upgrade = 0;
@@ -117,11 +124,6 @@ static int on_body(llhttp_t *parser, const char *at, size_t n) {
     struct request *r = parser->data;
     if (n > r->body_limit - r->body.size) return refuse(r, 413);
     return append(r, &r->body, at, n);
-}
-
-static int on_chunk_extension(llhttp_t *parser, const char *at, size_t n) {
-    (void)at;
-    return count_extra(parser->data, n);
 }
 
 static int on_message_complete(llhttp_t *parser) {
@@ -139,8 +141,6 @@ static const llhttp_settings_t callbacks = {
     .on_header_value_complete = on_header_value_complete,
     .on_headers_complete = on_headers_complete,
     .on_body = on_body,
-    .on_chunk_extension_name = on_chunk_extension,
-    .on_chunk_extension_value = on_chunk_extension,
     .on_message_complete = on_message_complete,
 };
 
@@ -162,12 +162,15 @@ size_t request_feed(struct request *r, const char *data, size_t n) {
     size_t used = 0;
     while (r->state < REQUEST_DONE) {
         bool in_head = r->state < REQUEST_BODY;
+        size_t had = r->body.size;
         llhttp_errno_t err = llhttp_execute(&r->parser, data + used, n - used);
         size_t stop = err == HPE_OK ? n : (size_t)(llhttp_get_error_pos(&r->parser) - data);
-        if (in_head) r->head_size += stop - used;
+        *(in_head ? &r->head_size : &r->framing) += stop - used - (r->body.size - had);
         used = stop;
 
         if (in_head && r->head_size > r->head_limit) return bad(r, 431, used);
+        /* Chunk sizes, extensions and trailers count as head, so that nobody can send them for ever. */
+        if (r->framing > r->head_limit && r->framing - r->head_limit > FRAMING * r->body.size) return bad(r, 431, used);
         if (err == HPE_OK) return n;
         if (err == HPE_INVALID_VERSION || err == HPE_PAUSED_H2_UPGRADE) return bad(r, 505, used);
         if (err != HPE_PAUSED) return bad(r, 400, used); /* unless a callback gave a better reason */

@@ -37,10 +37,12 @@ struct request {
     /* The rest is the parser's own. */
     llhttp_t parser;
     size_t head_limit, body_limit;
-    size_t head_size; /* bytes of request line and headers; then also of what else counts as such, see count_extra */
+    size_t head_size; /* bytes of request line and headers */
+    size_t framing;   /* bytes that came after them and are not the body's */
     struct word name, value;
     unsigned hosts;
-    bool expects, unknown_coding;
+    bool bad_host, host_over, unknown_coding; /* host_over: a blank has followed it */
+    bool expects, wanted; /* wanted: Expect was 100-continue */
 };
 
 void request_init(struct request *r, size_t head_limit, size_t body_limit);

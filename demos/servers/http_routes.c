@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 enum { SLOW_MOST_MS = 10000 };
 
@@ -131,15 +132,16 @@ int http_route(struct server *server, const struct request *req, struct response
     if (method == HTTP_HEAD) method = HTTP_GET; /* the same answer; its body is left out when it is sent */
 
     /* A proxy's form, "http://host/path", is allowed to any client (RFC 9112, 3.2.2). */
-    if (path.size > 7 && memcmp(path.at, "http://", 7) == 0) {
-        const char *slash = memchr(path.at + 7, '/', path.size - 7);
-        path = slash ? (struct text){ slash, path.size - (size_t)(slash - path.at) } : (struct text){ "/", 1 };
+    if (path.size > 7 && strncasecmp(path.at, "http://", 7) == 0) {
+        path = (struct text){ path.at + 7, path.size - 7 };
+        while (path.size > 0 && *path.at != '/' && *path.at != '?') path.at++, path.size--;
     }
     const char *mark = memchr(path.at, '?', path.size);
     if (mark != NULL) {
         query = (struct text){ mark + 1, path.size - (size_t)(mark - path.at) - 1 };
         path.size = (size_t)(mark - path.at);
     }
+    if (path.size == 0) path = (struct text){ "/", 1 }; /* "http://host?query" */
 
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
         const struct route *r = &routes[i];

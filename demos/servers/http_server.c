@@ -23,6 +23,11 @@ struct running {
     uvt_set_t connections;
 };
 
+/* There was no memory for the task's stack: its report tells of that, and the client is not kept waiting. */
+static void close_unserved(void *stream) {
+    uvt_close_soon(stream);
+}
+
 /* Runs until it is cancelled. */
 static int accept_loop(void *arg) {
     struct running *r = arg;
@@ -68,7 +73,9 @@ static int serve(void *arg) {
     rc = stop_begin(&stop);
     if (rc < 0) goto close_listener;
     server->drain = stop.drain;
-    rc = uvt_set_open(&r.connections, &(uvt_set_options){ .limit = server->max_connections, .discard = true });
+    rc = uvt_set_open(&r.connections, &(uvt_set_options){ .limit = server->max_connections,
+                                                           .discard = true,
+                                                           .drop = close_unserved });
     if (rc < 0) goto end_stop;
 
     printf("listening on http://127.0.0.1:%d\n", uvt_listener_port(r.listener));
