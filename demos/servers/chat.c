@@ -183,6 +183,7 @@ static int accept_loop(void *arg) {
 }
 
 static int run(void *arg) {
+    const uvt_set_options members = { .limit = max_connections, .discard = true, .drop = close_unserved };
     struct stop stop;
     (void)arg;
     int rc = uvt_tcp_listen(&room.listener, "127.0.0.1", port, 0);
@@ -191,9 +192,7 @@ static int run(void *arg) {
     if (rc < 0) goto close_listener;
     rc = uvt_broadcast_open(&room.talk, sizeof(struct message), backlog);
     if (rc < 0) goto end_stop;
-    rc = uvt_set_open(&room.clients, &(uvt_set_options){ .limit = max_connections,
-                                                       .discard = true,
-                                                       .drop = close_unserved });
+    rc = uvt_set_open(&room.clients, &members);
     if (rc < 0) goto close_talk;
 
     printf("listening on 127.0.0.1:%d\n", uvt_listener_port(room.listener));

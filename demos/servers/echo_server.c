@@ -55,15 +55,14 @@ static int accept_loop(void *arg) {
 
 static int run(void *arg) {
     struct server server = { 0 };
+    const uvt_set_options members = { .limit = max_connections, .discard = true, .drop = close_unserved };
     struct stop stop;
     (void)arg;
     int rc = uvt_tcp_listen(&server.listener, "127.0.0.1", port, 0);
     if (rc < 0) return rc;
     rc = stop_begin(&stop);
     if (rc < 0) goto close_listener;
-    rc = uvt_set_open(&server.connections, &(uvt_set_options){ .limit = max_connections,
-                                                           .discard = true,
-                                                           .drop = close_unserved });
+    rc = uvt_set_open(&server.connections, &members);
     if (rc < 0) goto end_stop;
 
     printf("listening on 127.0.0.1:%d\n", uvt_listener_port(server.listener));

@@ -67,15 +67,14 @@ static int drain(struct running *r, uvt_token_t *now) {
 static int serve(void *arg) {
     struct server *server = arg;
     struct running r = { .server = server };
+    const uvt_set_options members = { .limit = server->max_connections, .discard = true, .drop = close_unserved };
     struct stop stop;
     int rc = uvt_tcp_listen(&r.listener, "127.0.0.1", server->port, 0);
     if (rc < 0) return rc;
     rc = stop_begin(&stop);
     if (rc < 0) goto close_listener;
     server->drain = stop.drain;
-    rc = uvt_set_open(&r.connections, &(uvt_set_options){ .limit = server->max_connections,
-                                                           .discard = true,
-                                                           .drop = close_unserved });
+    rc = uvt_set_open(&r.connections, &members);
     if (rc < 0) goto end_stop;
 
     printf("listening on http://127.0.0.1:%d\n", uvt_listener_port(r.listener));
