@@ -128,11 +128,22 @@ void uvt__scope_fire(uvt__shard *s, uvt_scope_t *sc, uvt_reason why) {
     uvt__sets_recheck(s, sc);
 }
 
+static bool within(const uvt_scope_t *inner, const uvt_scope_t *sc) {
+    while (inner && inner != sc) inner = inner->outer;
+    return inner != NULL;
+}
+
 /* Cancels the sets that lie under a scope, or one inside it, if a cancel reaches them (now). */
 void uvt__sets_recheck(uvt__shard *s, const uvt_scope_t *sc) {
-    bool any = sc->sets > 0;
-    for (const uvt_scope_t *x = sc->task->scope; x && x != sc; x = x->outer) any |= x->sets > 0;
-    if (any) uvt__task_sets_recheck(s, sc->task);
+    uint32_t left = sc->sets;
+    uvt__task *t = sc->task;
+    for (const uvt_scope_t *x = t->scope; x && x != sc; x = x->outer) left += x->sets;
+    /* The newest children come first, so these sets do: there may be thousands of others behind them. */
+    for (uvt__node *c = t->node.child; c && left > 0; c = c->next) {
+        if (!uvt__is_set(c) || !within(SET_OF(c)->scope, sc)) continue;
+        left--;
+        if (uvt__scope_reached(t, SET_OF(c)->scope)) walk(s, c, uvt__reason_at(t, SET_OF(c)->scope));
+    }
 }
 
 void uvt__task_sets_recheck(uvt__shard *s, uvt__task *t) {
@@ -143,8 +154,10 @@ void uvt__task_sets_recheck(uvt__shard *s, uvt__task *t) {
 
 /* A scope ends before sets that lie under it: they come to lie under the next one. */
 void uvt__sets_move_out(uvt__task *t, uvt_scope_t *sc) {
-    for (uvt__node *c = t->node.child; c; c = c->next)
-        if (uvt__is_set(c) && SET_OF(c)->scope == sc) SET_OF(c)->scope = sc->outer;
     if (sc->outer) sc->outer->sets += sc->sets;
-    sc->sets = 0;
+    for (uvt__node *c = t->node.child; sc->sets > 0; c = c->next) {
+        if (!uvt__is_set(c) || SET_OF(c)->scope != sc) continue;
+        SET_OF(c)->scope = sc->outer;
+        sc->sets--;
+    }
 }

@@ -28,8 +28,19 @@ static int accept_fd(int fd) {
     return c < 0 ? uv_translate_sys_error(errno) : c;
 }
 
+/* There was a connection at most. accept(2) on Linux hands on what has befallen it on the network meanwhile. */
 static bool withdrawn(int rc) {
-    return rc == UV_EAGAIN || rc == UV_ECONNABORTED || rc == UV_EPROTO;
+    switch (rc) {
+    case UV_EAGAIN:
+    case UV_ECONNABORTED:
+    case UV_EPROTO:
+    case UV_ENETDOWN:
+    case UV_ENETUNREACH:
+    case UV_EHOSTDOWN:
+    case UV_EHOSTUNREACH:
+    case UV_ENONET: return true;
+    default: return false;
+    }
 }
 
 /* Takes one connection off the backlog into a stream: UV_EAGAIN when there is none. A connection for which

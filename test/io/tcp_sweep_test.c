@@ -356,4 +356,20 @@ UVT_TEST(accept_that_fails_behind_a_connection_taken_does_not_wait_for_another) 
     }
 }
 
+/* What befell a connection in the backlog is no failure of accept's. */
+UVT_TEST(accept_goes_on_after_a_connection_that_has_failed) {
+    static const int codes[] = {
+        UV_ECONNABORTED, UV_EPROTO, UV_ENETDOWN, UV_ENETUNREACH, UV_EHOSTDOWN, UV_EHOSTUNREACH
+    };
+    held_by = lo_listen();
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        int peer = lo_raw_connect((unsigned)uvt_listener_port(held_by));
+        uvt_test_fail_uv(1, codes[i]);
+        CHECK_EQ(accepts_and_closes(NULL), 0);
+        CHECK(uvt_test_fail_hit());
+        close(peer);
+    }
+    CHECK_EQ(uvt_listener_close(held_by), 0);
+}
+
 UVT_TEST_MAIN()
