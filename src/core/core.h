@@ -158,7 +158,7 @@ struct uvt__set {
     uvt_park_t *waiter;       /* in next, wait or close */
     struct uvt__room_wait *spawners, **spawners_tail; /* waiting for room, oldest first */
     uint32_t live, results, limit;
-    uint32_t cut_short; /* members that ended cancelled and were not handed out */
+    uint32_t cut_short;       /* members that ended cancelled and were not handed out */
     int32_t place;            /* of members that bring none */
     uint32_t granted;         /* room promised to spawners that were woken and have not run yet */
     int32_t error;            /* first failure (fail_fast, discard) */

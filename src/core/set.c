@@ -378,7 +378,8 @@ int uvt_set_next(uvt_set_t *h, uvt_result *r) {
     int rc = find(h, &set);
     if (UNLIKELY(rc < 0)) return rc;
     uvt__shard *s = uvt__here();
-    rc = set->done || set->live > 0 || (s->current->flags & TF_CANCELLED) ? uvt__enter(s) : 0;
+    if (!set->done && set->live == 0 && !(s->current->flags & TF_CANCELLED)) return UV_EOF;
+    rc = uvt__enter(s);
     while (rc == 0 && set->id == h->id && !set->done) {
         if (set->live == 0) return UV_EOF;
         if (set->waiter) return UV_EBUSY;
