@@ -159,7 +159,7 @@ UVT_TEST_PLAIN(end_names_the_job_that_still_runs_and_leaves_it) {
     gate_init(&g);
     uint64_t t = uv_hrtime();
     CHECK_EQ(uvt_run(spawns_stuck_job, NULL, &(uvt_options){ .grace_ms = 20, .report = note_report }), 0);
-    CHECK_IN((uv_hrtime() - t) / 1000000, 20, 20 + 2000); /* about then */
+    CHECK_IN((uv_hrtime() - t) / 1000000, 20, 5000); /* about then, and before the default */
     CHECK(strstr(reported, "shutdown: job stuck ("));
     CHECK(strstr(reported, "end_test.c:") && strstr(reported, ") still runs\n"));
     CHECK_EQ(g.inside, 1);
