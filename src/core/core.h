@@ -513,6 +513,8 @@ void uvt__run_batch(uvt__shard *s);
 void uvt__run_some(uvt__shard *s, size_t most); /* of those that are ready now */
 void uvt__splice_yielded(uvt__shard *s);
 void uvt__keep_turning(uvt__shard *s);
+/* On the virtual clock, in a loop turn in which nothing happened: false when the clock may move. */
+bool uvt__quiet_turn(uvt__shard *s);
 int uvt__park_shielded(uvt_park_t *p);
 void uvt__task_entry(void);
 

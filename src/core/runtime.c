@@ -37,13 +37,18 @@ static void settle(uvt__shard *s) {
     }
 }
 
+/* What was sent to a socket of this machine may still be on its way, when the kernel has left that to a thread of its
+ * own: before the last turn that thread gets a moment. */
+bool uvt__quiet_turn(uvt__shard *s) {
+    if (s->quiet == QUIET_TURNS) return false;
+    if (++s->quiet == QUIET_TURNS && s->stats.streams > 0) uv_sleep(1);
+    return true;
+}
+
 /* Everybody waits: on the virtual clock that moves time on to the next timer. */
 static void maybe_jump(uvt__shard *s) {
     if (!clock_may_jump(s) || s->yielded.head) return;
-    if (s->quiet < QUIET_TURNS) {
-        s->quiet++;
-        return;
-    }
+    if (uvt__quiet_turn(s)) return;
     s->quiet = 0;
     s->clock = uvt__wheel_next(&s->wheel);
     uvt__wheel_advance(s, s->clock);

@@ -28,7 +28,6 @@ enum {
     FORGIVEN = 4        /* it has tasks that wait for blocking jobs which the end does not wait for */
 };
 
-#define QUIET_TURNS 3 /* turns without any event before the virtual clock moves */
 #define FEW_TURNS 64  /* spinning: looks between two polls */
 #define POLL_US 200   /* the same in time, where messages keep coming */
 #define LINGER_US 50
@@ -183,8 +182,7 @@ void uvt__rest(uvt__shard *s) {
     }
     if (busy(s)) uvt__keep_turning(s);
     if (s->idling) return;
-    if (s->virtual_clock && s->quiet < QUIET_TURNS) {
-        s->quiet++;
+    if (s->virtual_clock && uvt__quiet_turn(s)) {
         uvt__keep_turning(s);
         return;
     }

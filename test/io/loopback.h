@@ -89,7 +89,8 @@ static inline int lo_raw_connect(unsigned port) {
 
 /* All of it, from a plain socket. */
 static inline void lo_raw_send(int fd, const void *buf, size_t size) {
-    CHECK_EQ(send(fd, buf, size, MSG_NOSIGNAL), size);
+    ssize_t n = send(fd, buf, size, MSG_NOSIGNAL);
+    CHECK_EQ(n < 0 ? -errno : n, size);
 }
 
 /* What has come at a plain socket, waiting for it up to five seconds; 0 at the end, -errno. */
