@@ -18,18 +18,25 @@ static int echo(void *arg) {
     return rc == UV_EOF ? 0 : rc;
 }
 
+static void hang_up(void *peer) { /* there was no memory for the task's stack */
+    uvt_close_soon(peer);
+}
+
 static int server(void *arg) {
     uvt_listener_t *listener = arg;
     uvt_set_t peers; /* no results are kept: it may live for years */
-    uvt_set_open(&peers, &(uvt_set_options){ .limit = 1000, .discard = true });
+    uvt_set_open(&peers, &(uvt_set_options){ .limit = 1000, .discard = true, .drop = hang_up });
     int rc = 0;
-    while (rc >= 0) {
-        uvt_stream_t *peer;
+    while (rc != UV_ECANCELED) {
+        uvt_stream_t *peer = NULL;
         rc = uvt_accept(listener, &peer);
-        if (rc >= 0) rc = uvt_set_spawn(&peers, echo, peer);
+        if (rc == 0) rc = uvt_set_spawn(&peers, echo, peer); /* waits here while there are 1000 */
+        if (rc == 0) continue;
+        if (peer) uvt_close_soon(peer);
+        if (rc != UV_ECANCELED) rc = uvt_sleep(100); /* no descriptor is free, or no memory */
     }
     uvt_set_close(&peers);
-    return rc; /* UV_ECANCELED, as a rule */
+    return rc;
 }
 
 static int client(void *arg) {

@@ -12,13 +12,13 @@ struct worker {
 
 static int worker(void *arg) {
     struct worker *w = arg;
-    int units = 0;
-    while (!uvt_token_cancelled(w->stop)) {
-        uvt_sleep(50); /* a unit of work: never cut in the middle, the token is only asked between two */
-        units++;
+    int units = 0, rc = 0;
+    while (rc == 0 && !uvt_token_cancelled(w->stop)) {
+        rc = uvt_sleep(50); /* a unit of work: the token does not cut it, it is only asked between two; a cancel does */
+        units += rc == 0;
     }
     printf("worker %d: stopping (did %d units)\n", w->number, units);
-    return 0;
+    return rc;
 }
 
 static int app(void *arg) {

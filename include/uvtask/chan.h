@@ -32,10 +32,11 @@
 extern "C" {
 #endif
 
-/* A handle: the caller's memory, fields private. It must stay where it is (uvt_chan_clone makes another one) until its
- * ends are closed and the calls made with it have returned. It may be used by several tasks, on several shards; only
- * the close of its last end must not race with a call that begins, or does not wait, on another shard, as with any
- * memory that is given up (calls that wait are woken). Tasks of other shards do best with clones. */
+/* A handle: the caller's memory, fields private. It may be moved before it is used; after that it must stay where it
+ * is, and never be copied (uvt_chan_clone makes another one), until its ends are closed and the calls made with it have
+ * returned. It may be used by several tasks, on several shards; only the close of its last end must not race with a
+ * call that begins, or does not wait, on another shard, as with any memory that is given up (calls that wait are
+ * woken). Tasks of other shards do best with clones. */
 typedef struct uvt_chan {
     struct uvt__chan *c; /* NULL: closed */
     uint64_t gid;        /* the runtime it was made in; 0: {0} */

@@ -63,7 +63,8 @@ typedef struct uvt_options {
 /* uvt_run(uvt_fn fn, void *arg, const uvt_options *options)
  * Runs fn(arg) as the first task of a new runtime on loops of its own (options.shards, the first on this thread), and
  * returns when that task, and all it owned, have ended and the loops are closed. When fn ends, detached tasks that
- * still run are cancelled and awaited.
+ * still run are cancelled and awaited. A handle of the program's own that is still open on a loop then is reported and
+ * closed, and its memory is looked at until uvt_run has returned.
  *
  * Returns what fn returned; if that is >= 0 and a child of fn that nobody joined, or else a detached task, failed, that
  * failure. A request that was abandoned on libuv's thread pool (a name resolution) is still waited for. A blocking job

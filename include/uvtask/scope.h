@@ -5,7 +5,8 @@
  * set, a timeout and a shutdown are all the same thing underneath.
  *
  * Level-triggered: once a scope is cancelled, every suspending call in it returns UV_ECANCELED until the
- * scope ends (each such call still yields to the loop, so a task that does not listen cannot freeze it).
+ * scope ends (each such call still yields to the loop, so a task that does not listen cannot freeze it). Only the
+ * closes of sets, streams and listeners, which say so, do their work all the same.
  * A completed operation beats a cancel: what was handed over already is delivered, the cancel is seen at
  * the next suspending call. C frames own memory, so nothing is ever unwound behind the code's back.
  *

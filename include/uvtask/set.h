@@ -115,8 +115,8 @@ UVT_EXTERN int uvt_set_detach_all(uvt_set_t *set);
 UVT_EXTERN int uvt_set_len(const uvt_set_t *set);
 
 /* Cancels the members that live, awaits them, releases the set. Returns a failure as uvt_set_wait does;
- * or UV_ECANCELED when the caller is cancelled and some member ended cancelled (that uvt_set_next has not handed out);
- * or 0.
+ * or UV_ECANCELED when the caller is cancelled and some member ended cancelled whose result is still with the set (or
+ * was discarded); or 0.
  * Suspends: may - On cancel: it goes on all the same, nothing outlives it - Thread: the task that opened
  * Errors: UVT_ESTALE closed before; UVT_EDEADLK called by a member; UV_EINVAL another task opened it */
 UVT_EXTERN int uvt_set_close(uvt_set_t *set);

@@ -9,7 +9,8 @@
  * loops as messages. Inside the task itself uvt_self() is another handle, of the shard it runs on. On another shard
  * than its own a handle is refused with UVT_ESHARD, be it of a task, a set, a stream or a listener: a connection is
  * served where it was accepted. Only uvt_abort, uvt_token_cancel, the sender's end of a oneshot and posts work from
- * everywhere. Semaphores, tokens and oneshots may be used by tasks of all shards of their runtime.
+ * everywhere. Semaphores, tokens, oneshots, channels, locks and signals may be used by tasks of all shards of their
+ * runtime.
  */
 #ifndef UVTASK_SHARD_H
 #define UVTASK_SHARD_H

@@ -4,7 +4,8 @@
  * that spawned it, or a task set. When a task ends, the children that it neither joined nor detached are
  * cancelled and awaited before it counts as ended. A child may borrow its parent's locals as long as it is
  * joined, or its set closed, before they go out of scope; what must outlive the parent's body (it has
- * returned when leftover children are awaited) belongs elsewhere.
+ * returned when leftover children are awaited) belongs elsewhere. A join that says UV_ECANCELED has joined nothing: for
+ * children that borrow, where a cancel may come, use a set, whose close always awaits them.
  *
  * The end of a task, in this order: its body returns (or panics); children and sets left open are
  * cancelled and awaited; defers run, last first; streams left open are closed and locks left held passed
@@ -106,7 +107,8 @@ typedef struct uvt_task_options {
 /* uvt_spawn(uvt_task_t *t, uvt_fn fn, void *arg)
  * Spawns fn(arg) as a child of the calling task; it runs when the caller next suspends, never inside
  * uvt_spawn (placed on another shard, it may run at once, beside the caller, and must not look for its own handle in
- * *t). *t gets the handle; t may be NULL, the caller owns the task all the same. Scopes of the caller do
+ * *t). *t gets the handle; t may be NULL, the caller owns the task all the same, nobody can
+ * join it once it has ended, and nothing is left of it then but its failure. Scopes of the caller do
  * not reach the child: for work that a deadline is to bound, open a set inside the scope. A task without a
  * start delay runs its body even when it is cancelled first (its first suspending call then says
  * UV_ECANCELED); only when there is no memory for its stack (on another shard, also for its record

@@ -46,7 +46,8 @@ UVT_EXTERN int uvt_tcp_adopt_at(uvt_stream_t **s, int fd, const char *site);
 /* Listens on a numeric address ("127.0.0.1", "::1", "0.0.0.0", "::") and port (0: the system picks; ask
  * with uvt_listener_port). SO_REUSEADDR is set, as libuv does. backlog 0 means 511, Node's.
  * Suspends: never - On cancel: no effect - Thread: task
- * Errors: UV_EINVAL not a numeric address; UV_EADDRINUSE; UV_EACCES; UV_ENOMEM; UV_EMFILE */
+ * Errors: UV_EINVAL not a numeric address (a name is none), port or backlog out of range; UV_EADDRINUSE; UV_EACCES;
+ *         UV_ENOMEM; UV_EMFILE */
 #define uvt_tcp_listen(l, host, port, backlog)                                                         \
     uvt_tcp_listen_at((l), (host), (port), (backlog), UVT_SITE("listener"))
 /* The function behind the macro.

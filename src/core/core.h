@@ -81,7 +81,8 @@ enum {
     TF_MAIN = 128,           /* the function given to uvt_run */
     TF_NAMED = 256,          /* ext->name is its name */
     TF_GUEST = 512,          /* runs here for a task of another shard, or a foreign thread */
-    TF_NEVER_RAN = 1024      /* ended without its body having run */
+    TF_NEVER_RAN = 1024,     /* ended without its body having run */
+    TF_UNHELD = 2048         /* a child of whom no handle was asked for: its record goes with it */
 };
 
 struct uvt__defer {
@@ -318,6 +319,7 @@ struct uvt__shard {
     bool keep_stacks;         /* those in use stay mapped for ever: a forgiven job may point into them */
     uint64_t end_began;       /* ms: since when jobs are to come back; 0 not yet */
     uint64_t ticks_then, ns_then; /* the processor's counter and the clock when the shard was made */
+    uint64_t select_owed;     /* stats.switches when a select did not give way that should have */
     uint32_t select_turn;     /* selects so far: where the next begins to look */
     unsigned tick;            /* picks, for looking at the shared tasks now and then */
     uvt__task *(*take_any)(uvt__shard *s); /* the next of the tasks placed UVT_ANY here, or NULL */

@@ -257,6 +257,7 @@ int uvt_spawn_at(uvt_task_t *out, uvt_fn fn, void *arg, const uvt_task_options *
     if (UNLIKELY(owner->flags & TF_BASE_CANCELLED))
         uvt__cancel_task(s, t, (uvt_reason){ .code = UVT_REASON_OWNER, .text = owner->reason_text });
     if (out) *out = (uvt_task_t){ t, t->id };
+    else t->flags |= TF_UNHELD;
     return 0;
 }
 
@@ -291,7 +292,7 @@ void uvt__task_body_done(uvt__shard *s, uvt__task *t, int rc) {
     }
 }
 
-/* An unjoined child has ended while its owner waits for all of them. */
+/* An unjoined child has ended that nobody will join. */
 void uvt__owner_child_done(uvt__shard *s, uvt__task *owner, uvt__task *t) {
     if (uvt__failed(t) && owner->child_failure == 0) owner->child_failure = t->status;
     uvt__node_unlink(&t->node);
@@ -330,7 +331,7 @@ void uvt__task_finish(uvt__shard *s, uvt__task *t) {
         uvt__set_child_done(s, SET_OF(owner), t);
     } else if (!hand_to_joiner(s, t, owner)) {
         t->joiner = NULL;
-        if (UNLIKELY(TASK_OF(owner)->flags & TF_CLOSING)) uvt__owner_child_done(s, TASK_OF(owner), t);
+        if ((TASK_OF(owner)->flags & TF_CLOSING) || (t->flags & TF_UNHELD)) uvt__owner_child_done(s, TASK_OF(owner), t);
     }
 }
 

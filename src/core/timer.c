@@ -33,8 +33,8 @@ static void read_together(uint64_t *ticks, uint64_t *ns) {
     }
 }
 
-/* A counter that is not the same on all processors may have gone backwards; its pace varies by a thousandth, as the
- * clock is slewed against it by up to 500 ppm to either side. */
+/* A counter that is not the same on all processors may have gone backwards. Its pace is taken to vary by a thousandth:
+ * the kernel slews the clock by up to 500 ppm to either side, unless somebody who sets the time is in greater hurry. */
 uint64_t uvt__at_ticks(const uvt__shard *s, uint64_t then, uint64_t now, uint64_t now_ns) {
     uint64_t ago = now - then, all = now - s->ticks_then;
     if (now < then || ago < BRIEF || now <= s->ticks_then || ago > all) return now_ns;

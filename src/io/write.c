@@ -4,7 +4,7 @@
  * does not take is copied, a piece at a time, into a request of the stream's own, and the task waits until
  * libuv has sent that piece: so a slow peer holds the writer back, and a cancelled writer leaves nothing of
  * the caller's behind. A piece that is in flight when its writer is cancelled counts as written and is
- * still sent, in order.
+ * still sent, in order, unless the stream is closed first.
  */
 #include "io/io.h"
 #include <errno.h>
@@ -88,8 +88,8 @@ static int wait_flight(uvt_stream_t *s) {
     return uvt__io_park(&s->h, &p);
 }
 
-/* Copies the next piece and hands it to libuv. */
-static int send_piece(uvt_stream_t *s, struct cursor *c) {
+/* Copies the next piece and hands it to libuv, unless the kernel takes it now. */
+static int send_piece(uvt_stream_t *s, struct cursor *c, bool try_first) {
     if (!s->wcopy && !(s->wcopy = uvt__alloc(PIECE))) return UV_ENOMEM;
     struct cursor look = *c;
     size_t n = 0;
@@ -100,7 +100,15 @@ static int send_piece(uvt_stream_t *s, struct cursor *c) {
         n += k;
         advance(&look, k);
     }
-    uv_buf_t buf = uv_buf_init(s->wcopy, (unsigned)n);
+    int sent = try_first ? UVT_UV(send_one(s, s->wcopy, n)) : 0;
+    if (is_full(sent)) sent = 0;
+    if (sent < 0) return sent;
+    if ((size_t)sent == n) {
+        *c = look;
+        return 0;
+    }
+    advance(c, (size_t)sent);
+    uv_buf_t buf = uv_buf_init(s->wcopy + sent, (unsigned)(n - (size_t)sent));
     s->req.write.data = s;
     int rc = UVT_UV(uv_write(&s->req.write, &s->h.uv.stream, &buf, 1, on_write));
     if (rc < 0) return rc;
@@ -114,11 +122,14 @@ static int write_all(uvt_stream_t *s, struct cursor *c, bool tried) {
     advance(c, 0);
     for (; c->n; tried = false) {
         int rc = tried || s->in_flight ? 0 : try_now(s, c);
-        while (rc > 0 && c->n && c->at == 0) rc = try_now(s, c); /* it took all of the buffers that one call can have */
         if (LIKELY(rc > 0 && c->n == 0)) return 0;
+        /* It took as many buffers as one call can have: it may take more, and in pieces, a copy being cheaper than a
+         * call for every few of them. */
+        bool more = rc > 0 && c->at == 0;
+        while (rc >= 0 && c->n && !s->in_flight) rc = send_piece(s, c, more && uvt__goes_on(s->h.shard));
         if (rc < 0) return rc;
-        rc = s->in_flight ? 0 : send_piece(s, c);
-        if (rc == 0) rc = wait_flight(s);
+        if (!s->in_flight) return 0;
+        rc = wait_flight(s);
         if (UNLIKELY(s->h.state != IO_OPEN)) return UV_EBADF;
         if (rc < 0) return rc == UV_ECANCELED && c->n == 0 ? 0 : rc;
     }

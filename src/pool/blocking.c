@@ -24,6 +24,7 @@ static int begin(uvt__shard *s, uvt__job *job, uvt__task *t, uvt_task_t *out) {
         }
     }
     if (out) *out = (uvt_task_t){ t, t->id };
+    else t->flags |= TF_UNHELD;
     return 0;
 }
 

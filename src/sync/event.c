@@ -78,7 +78,7 @@ static int case_hook(uvt__part *p) {
     return join_unless_set(p->c->object, &p->wait) ? 0 : UV_EAGAIN;
 }
 
-static const uvt__kind event_kind = { false, case_attempt, case_hook, uvt__finish_handed, uvt__line_unhook };
+static const uvt__kind event_kind = { true, case_attempt, case_hook, uvt__finish_handed, uvt__line_unhook };
 
 uvt_case_t uvt_case_event(uvt_event_t *e) {
     return (uvt_case_t){ .kind = &event_kind, .object = e };

@@ -14,7 +14,8 @@
 static inline int uvt__line_check(const uvt__shard *here, const void *object) {
     if (UNLIKELY(!here)) return UVT_ENOTASK;
     if (UNLIKELY(!object)) return UV_EINVAL;
-    return UNLIKELY(((const uvt__line_t *)object)->gid != here->gid) ? UVT_ESHARD : 0;
+    uint64_t gid = ((const uvt__line_t *)object)->gid;
+    return UNLIKELY(gid != here->gid) ? uvt__stranger(gid) : 0;
 }
 /* ... and one that only a task can make. */
 static inline int uvt__line_check_task(const uvt__shard *here, const void *object) {

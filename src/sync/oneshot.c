@@ -282,6 +282,7 @@ int uvt_spawn_oneshot_at(uvt_task_t *out, uvt_oneshot_t *o, void **value, const 
     o->task = t;
     t->behind = &o->behind;
     if (out) *out = (uvt_task_t){ t, t->id };
+    else t->flags |= TF_UNHELD;
     int st = settled(o);
     if (st != EMPTY) uvt__task_complete(s, t, st == TX_GONE ? UV_EOF : UVT_ECLOSED);
     else if (owner->flags & TF_BASE_CANCELLED)

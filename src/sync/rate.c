@@ -166,7 +166,7 @@ static int check(const uvt_rate_t *r, uint64_t n) {
     uvt__shard *here = uvt__here();
     if (UNLIKELY(!here)) return UVT_ENOTASK;
     if (UNLIKELY(!r)) return UV_EINVAL;
-    if (UNLIKELY(r->gid != here->gid)) return UVT_ESHARD;
+    if (UNLIKELY(r->gid != here->gid)) return uvt__stranger(r->gid);
     return UNLIKELY(n > r->burst) ? UV_EINVAL : 0;
 }
 

@@ -152,11 +152,12 @@ int uvt_select(uvt_case_t *cases, size_t n, unsigned flags) {
     rc = attempt_all(&sel);
     if (rc == UV_EAGAIN) return run(&sel);
     /* The others' turn comes after what was possible, not before: in between a stream of the cases could be closed and
-     * its record be another's. */
+     * its record be another's. What may have passed by then is told at once, since the call that makes use of it will
+     * give way; but not twice running. */
     if (UNLIKELY(!goes_on)) {
-        (void)uvt_yield();
-        uvt_case_t *c = &cases[rc];
-        if (c->kind->passing && (c->result = c->kind->attempt(c)) == UV_EAGAIN) return run(&sel);
+        bool owed = s->select_owed == s->stats.switches;
+        s->select_owed = s->stats.switches;
+        if (owed || !cases[rc].kind->passing) (void)uvt_yield();
     }
     return rc;
 }

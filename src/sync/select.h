@@ -37,6 +37,11 @@ typedef struct uvt__kind {
     void (*unhook)(uvt__part *p);
 } uvt__kind;
 
+/* An object that was made in another runtime, or in none: {0}. */
+static inline int uvt__stranger(uint64_t gid) {
+    return gid ? UVT_ESHARD : UV_EINVAL;
+}
+
 /* finish of those that are handed over what they wait for ... */
 int uvt__finish_handed(uvt__part *p, int rc);
 /* ... and of those that are to look again. */

@@ -58,7 +58,7 @@ static int check(const uvt_semaphore_t *s, unsigned n) {
     uvt__shard *here = uvt__here();
     if (UNLIKELY(!here)) return UVT_ENOTASK;
     if (UNLIKELY(!s)) return UV_EINVAL;
-    if (UNLIKELY(s->gid != here->gid)) return UVT_ESHARD;
+    if (UNLIKELY(s->gid != here->gid)) return uvt__stranger(s->gid);
     if (UNLIKELY(n > NO_LIMIT)) return UV_EINVAL;
     return 0;
 }

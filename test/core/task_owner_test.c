@@ -366,4 +366,55 @@ UVT_TEST(delay_shorter_one_starts_first) {
     CHECK_STEPS("early late");
 }
 
+/* ---- children nobody has a handle of ---- */
+
+static int yields(void *arg) {
+    (void)arg;
+    return uvt_yield();
+}
+
+UVT_TEST(spawn_without_a_handle_leaves_no_record_behind) {
+    uvt_stats before, after;
+    CHECK_EQ(uvt_stats_get(&before), 0);
+    for (int i = 0; i < 1000; i++) {
+        CHECK_EQ(uvt_spawn(NULL, yields, NULL), 0);
+        settle();
+    }
+    CHECK_EQ(uvt_stats_get(&after), 0);
+    CHECK_EQ(after.records, before.records);
+}
+
+static int fails_without_a_handle(void *arg) {
+    (void)arg;
+    CHECK_EQ(uvt_spawn(NULL, b_return, INT(UV_EIO)), 0);
+    settle(); /* it has ended, and is not forgotten */
+    CHECK_EQ(uvt_spawn(NULL, b_return, INT(UV_ENOSPC)), 0);
+    return uvt_yield();
+}
+
+UVT_TEST(spawn_without_a_handle_its_failure_is_its_owners) {
+    uvt_task_t t;
+    CHECK_EQ(uvt_spawn(&t, fails_without_a_handle, NULL), 0);
+    CHECK_EQ(uvt_join(t, NULL), UV_EIO);
+}
+
+static uvt_task_t told;
+
+static int tells_who_it_is(void *arg) {
+    (void)arg;
+    told = uvt_self();
+    return uvt_yield() < 0 ? -1 : 3;
+}
+
+/* A handle that the child itself has given away is good while it lives. */
+UVT_TEST(spawn_without_a_handle_the_child_may_give_its_own) {
+    CHECK_EQ(uvt_spawn(NULL, tells_who_it_is, NULL), 0);
+    CHECK_EQ(uvt_yield(), 0);
+    CHECK_EQ(uvt_join(told, NULL), 3);
+    CHECK_EQ(uvt_spawn(NULL, tells_who_it_is, NULL), 0);
+    settle();
+    CHECK_EQ(uvt_join(told, NULL), UVT_ESTALE);
+    CHECK_EQ(uvt_is_done(told), UVT_ESTALE);
+}
+
 UVT_TEST_MAIN()

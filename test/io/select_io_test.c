@@ -243,19 +243,60 @@ static int selects_readable(void *s) {
     return uvt_select(&c, 1, 0);
 }
 
-/* With its budget used up it lets others run after it has looked, and one of them takes the byte. */
-UVT_TEST(select_readable_that_gave_way_looks_again) {
+/* With its budget used up it does not let others run after it has looked, of whom one would take the byte: what makes
+ * use of the answer does. */
+UVT_TEST(select_readable_is_still_true_when_it_returns) {
     int peer;
     uvt_task_t t;
     uvt_stream_t *s = lo_half_with(&peer, "x");
     CHECK_EQ(uvt_spawn(&t, takes_all, s), 0);
     for (int i = 0; i < 128; i++) CHECK_EQ(uvt_checkpoint(), 0);
-    CHECK_EQ(uvt_timeout(100, selects_readable, s), UV_ETIMEDOUT);
-    CHECK_EQ(uvt_join(t, NULL), 1);
-    lo_raw_send(peer, "y", 1);
     CHECK_EQ(selects_readable(s), 0);
-    lo_check_next(s, "y");
+    uv_os_fd_t fd;
+    char byte;
+    CHECK_EQ(uv_fileno((uv_handle_t *)uvt_stream_handle(s), &fd), 0);
+    CHECK_EQ(recv(fd, &byte, 1, MSG_PEEK), 1);
+    CHECK_EQ(uvt_join(t, NULL), 1);
     lo_end(s, peer);
+}
+
+static int counts_runs(void *arg) {
+    for (int i = 0; i < 10; i++) {
+        CHECK_EQ(uvt_yield(), 0);
+        ++*(int *)arg;
+    }
+    return 0;
+}
+
+/* Who only asks, and never reads, lets others run all the same. */
+UVT_TEST(select_readable_in_a_loop_lets_others_run) {
+    int peer, runs = 0;
+    uvt_task_t t;
+    uvt_stream_t *s = lo_half_with(&peer, "x");
+    CHECK_EQ(uvt_spawn(&t, counts_runs, &runs), 0);
+    for (int i = 0; i < 20 * 128; i++) CHECK_EQ(selects_readable(s), 0);
+    CHECK_IN(runs, 5, 11);
+    CHECK_EQ(uvt_join(t, NULL), 0);
+    lo_check_next(s, "x");
+    lo_end(s, peer);
+}
+
+/* As uvt_event_wait would have said. */
+static int clears(void *e) {
+    return uvt_event_clear(e);
+}
+
+UVT_TEST(select_event_is_still_set_when_it_returns) {
+    uvt_event_t e;
+    uvt_task_t t;
+    CHECK_EQ(uvt_event_init(&e), 0);
+    CHECK_EQ(uvt_event_set(&e), 0);
+    CHECK_EQ(uvt_spawn(&t, clears, &e), 0);
+    for (int i = 0; i < 128; i++) CHECK_EQ(uvt_checkpoint(), 0);
+    uvt_case_t c = uvt_case_event(&e);
+    CHECK_EQ(uvt_select(&c, 1, 0), 0);
+    CHECK(uvt_event_is_set(&e));
+    CHECK_EQ(uvt_join(t, NULL), 0);
 }
 
 UVT_TEST_MAIN()

@@ -227,7 +227,11 @@ UVT_TEST(writev_many_small_buffers_go_at_once) {
     CHECK_EQ(uvt_stats_get(&after), 0);
     CHECK_EQ(after.switches, before.switches);
     char got[PIECES * 10];
-    CHECK_EQ(lo_raw_recv(peer, got, sizeof got), sizeof got);
+    for (size_t n = 0; n < sizeof got;) {
+        ssize_t more = lo_raw_recv(peer, got + n, sizeof got - n);
+        CHECK(more > 0);
+        n += (size_t)more;
+    }
     CHECK_EQ(memcmp(got, pattern(), sizeof got), 0);
     lo_end(s, peer);
 }

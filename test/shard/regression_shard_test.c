@@ -228,7 +228,7 @@ static atomic_bool seen, stop_looking;
 
 static int holds(void *arg) {
     CHECK_EQ(uvt_mutex_lock(&held), 0);
-    (void)uvt_sleep(20);
+    while (!atomic_load(&stop_looking)) (void)uvt_sleep(1);
     uvt_mutex_unlock(&held);
     return (int)(intptr_t)arg;
 }

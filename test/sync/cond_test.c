@@ -241,14 +241,14 @@ UVT_TEST(cond_null_is_refused) {
     CHECK_EQ(uvt_cond_waiting(NULL), 0);
 }
 
-UVT_TEST(cond_never_initialised_is_of_no_runtime) {
+UVT_TEST(cond_never_initialised_is_refused) {
     static uvt_cond_t zero;
     static uvt_mutex_t mutex;
     init();
-    CHECK_EQ(uvt_cond_wait(&zero, &m), UVT_ESHARD);
-    CHECK_EQ(uvt_cond_wait(&c, &mutex), UVT_ESHARD);
-    CHECK_EQ(uvt_cond_signal(&zero), UVT_ESHARD);
-    CHECK_EQ(uvt_cond_broadcast(&zero), UVT_ESHARD);
+    CHECK_EQ(uvt_cond_wait(&zero, &m), UV_EINVAL);
+    CHECK_EQ(uvt_cond_wait(&c, &mutex), UV_EINVAL);
+    CHECK_EQ(uvt_cond_signal(&zero), UV_EINVAL);
+    CHECK_EQ(uvt_cond_broadcast(&zero), UV_EINVAL);
 }
 
 static void signals(void *arg) {

@@ -313,10 +313,10 @@ UVT_TEST(mutex_null_is_refused) {
     CHECK_EQ(uvt_mutex_waiting(NULL), 0);
 }
 
-UVT_TEST(mutex_never_initialised_is_of_no_runtime) {
+UVT_TEST(mutex_never_initialised_is_refused) {
     static uvt_mutex_t zero;
-    CHECK_EQ(uvt_mutex_lock(&zero), UVT_ESHARD);
-    CHECK_EQ(uvt_mutex_unlock(&zero), UVT_ESHARD);
+    CHECK_EQ(uvt_mutex_lock(&zero), UV_EINVAL);
+    CHECK_EQ(uvt_mutex_unlock(&zero), UV_EINVAL);
 }
 
 UVT_TEST_PLAIN(mutex_outside_of_a_runtime_is_refused) {

@@ -187,9 +187,9 @@ UVT_TEST(notify_null_or_never_initialised_is_refused) {
     CHECK_EQ(uvt_notify_all(NULL), UV_EINVAL);
     CHECK_EQ(uvt_notify_wait(NULL), UV_EINVAL);
     CHECK_EQ(uvt_notify_waiting(NULL), 0);
-    CHECK_EQ(uvt_notify_one(&zero), UVT_ESHARD);
-    CHECK_EQ(uvt_notify_all(&zero), UVT_ESHARD);
-    CHECK_EQ(uvt_notify_wait(&zero), UVT_ESHARD);
+    CHECK_EQ(uvt_notify_one(&zero), UV_EINVAL);
+    CHECK_EQ(uvt_notify_all(&zero), UV_EINVAL);
+    CHECK_EQ(uvt_notify_wait(&zero), UV_EINVAL);
 }
 
 UVT_TEST_PLAIN(notify_outside_of_a_runtime_is_refused) {

@@ -302,10 +302,10 @@ UVT_TEST(rwlock_null_or_beyond_its_range_is_refused) {
     CHECK(uvt_rwlock_writer(NULL).rec == NULL);
 }
 
-UVT_TEST(rwlock_never_initialised_is_of_no_runtime) {
+UVT_TEST(rwlock_never_initialised_is_refused) {
     static uvt_rwlock_t zero;
-    CHECK_EQ(uvt_rwlock_read_lock(&zero), UVT_ESHARD);
-    CHECK_EQ(uvt_rwlock_write_unlock(&zero), UVT_ESHARD);
+    CHECK_EQ(uvt_rwlock_read_lock(&zero), UV_EINVAL);
+    CHECK_EQ(uvt_rwlock_write_unlock(&zero), UV_EINVAL);
 }
 
 UVT_TEST_PLAIN(rwlock_outside_of_a_runtime_is_refused) {
