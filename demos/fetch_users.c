@@ -30,6 +30,7 @@ static int app(void *arg) {
         users[i].id = i + 1;
         rc = uvt_spawn(&tasks[i], fetch_user, &users[i]);
     }
+    printf("all fetches kicked off, event loop continues\n");
     for (int i = 0; i < USERS && rc >= 0; i++) rc = uvt_join(tasks[i], NULL);
     if (rc < 0) return rc;
 
