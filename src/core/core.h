@@ -49,11 +49,14 @@ void *uvt__calloc(size_t size);
 void uvt__free(void *p);
 
 /* ---- fault hooks (hooks.c): the test kit sets them, everybody else pays one predictable branch ---- */
-extern bool uvt__faults;
+extern atomic_bool uvt__faults;
 int uvt__fault_uv(void);
 /* A fallible call of libuv: rc = UVT_UV(uv_tcp_init(loop, h)) */
-#define UVT_UV(call) (UNLIKELY(uvt__faults) && uvt__fault_uv() != 0 ? uvt__fault_code : (call))
-extern int uvt__fault_code;
+#define UVT_UV(call)                                                                                                   \
+    (UNLIKELY(atomic_load_explicit(&uvt__faults, memory_order_relaxed)) && uvt__fault_uv() != 0                        \
+         ? atomic_load(&uvt__fault_code)                                                                               \
+         : (call))
+extern atomic_int uvt__fault_code;
 void uvt__fault_uv_set(unsigned n, int code);
 bool uvt__fault_uv_hit(void);
 
