@@ -252,12 +252,13 @@ int uvt_spawn_at(uvt_task_t *out, uvt_fn fn, void *arg, const uvt_task_options *
     if (UNLIKELY(!fn)) return UV_EINVAL;
     uvt__task *owner = s->current, *t;
     int rc = uvt__task_new(s, &owner->node, fn, arg, o, NULL, site, &t);
-    if (LIKELY(rc == 0)) rc = uvt__task_launch(s, t, o);
+    if (UNLIKELY(rc < 0)) return rc;
+    if (!out) t->flags |= TF_UNHELD; /* now: another shard may begin it at once */
+    rc = uvt__task_launch(s, t, o);
     if (UNLIKELY(rc < 0)) return rc;
     if (UNLIKELY(owner->flags & TF_BASE_CANCELLED))
         uvt__cancel_task(s, t, (uvt_reason){ .code = UVT_REASON_OWNER, .text = owner->reason_text });
     if (out) *out = (uvt_task_t){ t, t->id };
-    else t->flags |= TF_UNHELD;
     return 0;
 }
 

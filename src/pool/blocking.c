@@ -16,6 +16,7 @@ int uvt_blocking_at(uvt_fn fn, void *arg, const uvt_blocking_options *o, const c
 /* The task is there. One that was cancelled from birth never gets to a thread. */
 static int begin(uvt__shard *s, uvt__job *job, uvt__task *t, uvt_task_t *out) {
     job->task = t;
+    if (!out) t->flags |= TF_UNHELD;
     if (job->state == JOB_NEW) {
         int rc = uvt__job_submit(s, job);
         if (rc < 0) {
@@ -24,7 +25,6 @@ static int begin(uvt__shard *s, uvt__job *job, uvt__task *t, uvt_task_t *out) {
         }
     }
     if (out) *out = (uvt_task_t){ t, t->id };
-    else t->flags |= TF_UNHELD;
     return 0;
 }
 
