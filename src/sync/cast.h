@@ -56,8 +56,7 @@ void uvt__cast_unhook(uvt__part *p);
 static inline int uvt__cast_check(uint64_t gid, const uvt__cast *c) {
     uvt__shard *s = uvt__here();
     if (UNLIKELY(!s)) return UVT_ENOTASK;
-    if (UNLIKELY(gid == 0)) return UV_EINVAL;
-    if (UNLIKELY(gid != s->gid)) return UVT_ESHARD;
+    if (UNLIKELY(gid != s->gid)) return uvt__stranger(gid);
     return LIKELY(c != NULL) ? 0 : UVT_ECLOSED;
 }
 

@@ -89,8 +89,8 @@ static inline void uvt__chan_unref(const uvt__shard *s, uvt__chan *c) {
 /* The beginning of every call: 0, and the channel, when the handle is open here. */
 static inline int uvt__chan_of(const uvt_chan_t *ch, const uvt__shard *s, uvt__chan **out) {
     if (UNLIKELY(!s)) return UVT_ENOTASK;
-    if (UNLIKELY(!ch || ch->gid == 0)) return UV_EINVAL;
-    if (UNLIKELY(ch->gid != s->gid)) return UVT_ESHARD;
+    if (UNLIKELY(!ch)) return UV_EINVAL;
+    if (UNLIKELY(ch->gid != s->gid)) return uvt__stranger(ch->gid);
     *out = ch->c;
     return LIKELY(*out != NULL) ? 0 : UVT_ECLOSED;
 }

@@ -134,18 +134,25 @@ static void posts_task_later(void *o) {
     CHECK_EQ(uvt_post(rt, thread_sends, o), 0);
 }
 
-UVT_TEST_REAL(post_from_a_thread_wakes_a_loop_blocked_in_its_poll) {
+/* What a thread posts sends 1 through the oneshot that the thread is given. */
+static void receive_from(void (*posts)(void *o)) {
     uv_thread_t thread;
     uvt_oneshot_t *o;
+    int status = 0;
     rt = uvt_runtime_ref();
     CHECK_EQ(uvt_oneshot_new(&o, UVT_ONESHOT_EXTERNAL), 0);
-    uint64_t t = uvt_now();
-    CHECK_EQ(uv_thread_create(&thread, posts_task_later, o), 0);
-    CHECK_EQ(uvt_oneshot_recv(o, NULL, NULL), 0);
-    CHECK_IN(uvt_now() - t, 29, 5000);
+    CHECK_EQ(uv_thread_create(&thread, posts, o), 0);
+    CHECK_EQ(uvt_oneshot_recv(o, &status, NULL), 0);
+    CHECK_EQ(status, 1);
     uv_thread_join(&thread);
     uvt_oneshot_close_rx(o, NULL);
     uvt_runtime_unref(rt);
+}
+
+UVT_TEST_REAL(post_from_a_thread_wakes_a_loop_blocked_in_its_poll) {
+    uint64_t t = uvt_now();
+    receive_from(posts_task_later);
+    CHECK_IN(uvt_now() - t, 29, 5000);
 }
 
 static int sends_one(void *o) {
@@ -163,17 +170,7 @@ static void posts_spawn_later(void *o) {
 
 /* How a thread spawns a task, with the loop asleep in its poll. */
 UVT_TEST_REAL(post_from_a_thread_starts_a_task_on_an_idle_loop) {
-    uv_thread_t thread;
-    uvt_oneshot_t *o;
-    int status = 0;
-    rt = uvt_runtime_ref();
-    CHECK_EQ(uvt_oneshot_new(&o, UVT_ONESHOT_EXTERNAL), 0);
-    CHECK_EQ(uv_thread_create(&thread, posts_spawn_later, o), 0);
-    CHECK_EQ(uvt_oneshot_recv(o, &status, NULL), 0);
-    CHECK_EQ(status, 1);
-    uv_thread_join(&thread);
-    uvt_oneshot_close_rx(o, NULL);
-    uvt_runtime_unref(rt);
+    receive_from(posts_spawn_later);
 }
 
 static int spins(void *arg) {
